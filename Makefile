@@ -1,0 +1,47 @@
+# One command a job; `make` alone lists them. Each sets up .venv by itself where that is needed.
+
+.DEFAULT_GOAL := help
+.PHONY: help check test benchmark format lock clean setup
+
+PYTHON_ENV := .venv/bin/python
+UV ?= uv
+
+# make's own process must see what ./bench says: tests that need an engine may install one.
+export BENCH_INSTALL_ENGINE ?= auto
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## make .venv from the lock files, developers' tools included
+	@buildtools/setup-venv --dev
+
+check: setup ## lint, types and the fast tests: under a minute, no engine
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PYTHON_ENV) -m pytest -q -m "not engine and not slow"
+
+test: setup ## all tests, real containers included
+	$(PYTHON_ENV) -m pytest -ra
+
+benchmark: setup ## the figures that limitbench is held to, measured on this host
+	$(PYTHON_ENV) -m benchmarks
+
+format: setup ## let ruff format the code and mend what it can
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+# Versions already locked stay unless they must move; `make lock UPGRADE=--upgrade` moves them all.
+# The build backend is locked too, so that the package itself is installed without a download.
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
+
+lock: ## write the lock files again from pyproject.toml (needs uv and the package index)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 2; }
+	$(LOCK) pyproject.toml buildtools/backend.in --output-file requirements.lock
+	$(LOCK) pyproject.toml buildtools/backend.in --extra dev --constraints requirements.lock \
+		--output-file requirements-dev.lock
+
+clean: ## remove what can be made again: .venv, caches, builds (never results)
+	rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -type d -prune -exec rm -rf {} +

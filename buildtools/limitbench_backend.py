@@ -1,0 +1,90 @@
+"""The build backend: hatchling, and the probe's binaries in every wheel.
+
+A wheel must work on a machine with neither a compiler nor a network, so it carries the probe for
+each architecture, cross-compiled by the pinned ``ziglang``. An editable install needs none of it:
+there the probe is compiled at its first use, from the checkout.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from hatchling.build import (
+    build_editable,
+    build_sdist,
+    build_wheel,
+    get_requires_for_build_editable,
+    get_requires_for_build_sdist,
+)
+from hatchling.build import get_requires_for_build_wheel as _hatchling_requires
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+__all__ = [
+    "build_editable",
+    "build_sdist",
+    "build_wheel",
+    "get_requires_for_build_editable",
+    "get_requires_for_build_sdist",
+    "get_requires_for_build_wheel",
+]
+
+
+def _recipe(root: Path) -> dict[str, Any]:
+    return tomllib.loads((root / "workloads" / "probe" / "build.toml").read_text())
+
+
+def get_requires_for_build_wheel(config_settings: dict[str, Any] | None = None) -> list[str]:
+    """Hatchling's own requirements and the cross compiler (PEP 517; runs in the project's root)."""
+    return [*_hatchling_requires(config_settings), f"ziglang=={_recipe(Path.cwd())['ziglang']}"]
+
+
+class ProbeHook(BuildHookInterface[Any]):
+    """Adds ``workloads/`` and the compiled probes to a wheel, as ``harness/workloads``."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile; RuntimeError where the pinned compiler is absent or fails."""
+        if version != "standard":  # "editable"
+            return
+        root = Path(self.root)
+        self._made = tempfile.TemporaryDirectory()
+        include: dict[str, str] = build_data["force_include"]
+        include[str(root / "workloads")] = "harness/workloads"
+        for architecture in _recipe(root)["targets"]:
+            probe = _compile(root, architecture, Path(self._made.name))
+            include[str(probe)] = f"harness/workloads/probe/bin/{probe.name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """The binaries are in the wheel now; keep no copy that could go stale."""
+        if version == "standard":
+            self._made.cleanup()
+
+
+def _compile(root: Path, architecture: str, folder: Path) -> Path:
+    recipe, pinned = _recipe(root), _recipe(root)["ziglang"]
+    try:
+        installed = importlib.metadata.version("ziglang")
+    except importlib.metadata.PackageNotFoundError:
+        installed = "none"
+    if installed != pinned:  # only without build isolation
+        raise RuntimeError(f"a wheel needs ziglang=={pinned}; installed: {installed}")
+    made = folder / f"probe-{architecture}"
+    caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(folder / "zig"))
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", recipe["targets"][architecture]]
+    done = subprocess.run(
+        [*compiler, *recipe["flags"], "probe.c", "-o", str(made)],
+        cwd=root / "workloads" / "probe",
+        env={**os.environ, **caches},
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"ziglang could not compile the probe for {architecture}")
+    return made
