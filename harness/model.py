@@ -1,0 +1,388 @@
+"""Every type that crosses a module: frozen dataclasses, standard library only.
+
+Units stand in the names: ``_s``, ``_ns``, ``_us``, ``_bytes``, ``_cpus``. A value that could not
+be measured is ``None``, never 0; a limit that the kernel or the engine says is absent is
+``UNLIMITED``. Counters are kept as the kernel gives them, cumulative; rates are derived later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+UNLIMITED = -1
+"""A limit that was read back and is not there (``cpu.cfs_quota_us`` = -1, ``max`` on v2)."""
+
+
+class Outcome(StrEnum):
+    """How a trial ended. Dying is a measurement here, not an error."""
+
+    COMPLETED = "completed"
+    OOM_KILLED = "oom-killed"
+    TIMED_OUT = "timed-out"
+    FAILED = "failed"
+    NOT_STARTED = "not-started"
+
+
+class Status(StrEnum):
+    """The verdict of a law on a point."""
+
+    CONFORMS = "conforms"
+    DEVIATES = "deviates"
+    INCONCLUSIVE = "inconclusive"
+    NOT_EXERCISABLE = "not exercisable"
+
+
+# --- what is asked for -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Resource limits of one container, named as Docker's options. None = not set.
+
+    ``cpus`` is ``--cpus`` (CPUs), ``cpu_quota_us``/``cpu_period_us`` are ``--cpu-quota`` and
+    ``--cpu-period`` (microseconds), ``cpuset_cpus`` a CPU list such as ``0-2,4``.
+    """
+
+    cpus: float | None = None
+    cpu_quota_us: int | None = None
+    cpu_period_us: int | None = None
+    cpu_shares: int | None = None
+    cpuset_cpus: str | None = None
+    cpuset_mems: str | None = None
+    memory_bytes: int | None = None
+    memory_swap_bytes: int | None = None
+    memory_reservation_bytes: int | None = None
+    memory_swappiness: int | None = None
+    pids_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelLimits:
+    """What the kernel's files say, in the units of ``Limits``. None = that file is not there.
+
+    ``cpu_shares`` exists on cgroup v1 only, ``cpu_weight`` on v2 only. ``memory_swap_bytes`` is the
+    total of memory and swap on both (v2: memory.max + memory.swap.max).
+    """
+
+    cpu_quota_us: int | None = None
+    cpu_period_us: int | None = None
+    cpu_shares: int | None = None
+    cpu_weight: int | None = None
+    cpuset_cpus: str | None = None
+    memory_bytes: int | None = None
+    memory_swap_bytes: int | None = None
+    memory_reservation_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """One container of a point: its limits and what runs in it."""
+
+    limits: Limits
+    workload: str = "spin"
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One setting of all limits. ``id`` is unique in the plan, e.g. ``cpus=0.5``."""
+
+    id: str
+    axis: str
+    value: str
+    containers: tuple[ContainerSpec, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTrial:
+    """One trial still to be done: repetition ``block`` of the point ``point_id``."""
+
+    index: int
+    block: int
+    point_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All trials of a sweep in their seeded random order, with how each is measured."""
+
+    sweep: str
+    points: tuple[Point, ...]
+    trials: tuple[PlannedTrial, ...]
+    repeats: int
+    seed: int
+    warmup_s: float
+    duration_s: float
+    cadence_hz: float
+    quick: bool = False
+    command: str = ""
+    """The command line that makes this plan again."""
+
+    def point(self, point_id: str) -> Point:
+        """The point of that id; KeyError where there is none."""
+        for point in self.points:
+            if point.id == point_id:
+                return point
+        raise KeyError(point_id)
+
+
+# --- what is found -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFacts:
+    """What the engine says of itself (``/info`` and ``/version``)."""
+
+    host: str
+    name: str
+    version: str
+    api_version: str
+    cgroup_version: int
+    cgroup_driver: str
+    runtime: str
+    runtime_version: str
+    storage_driver: str
+    architecture: str
+    kernel: str
+    cpus: int
+    memory_bytes: int
+    private: bool
+    """True for the dockerd that ``bench engine start`` started."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """The facts of the host that predictions and comparisons need."""
+
+    hostname: str
+    os: str
+    kernel: str
+    architecture: str
+    cpu_model: str
+    cpus: int
+    """Online CPUs."""
+    usable_cpus: int
+    """CPUs that a process of ours may run on (affinity)."""
+    tick_ns: int
+    """The scheduler tick, 1/HZ, from the resolution of CLOCK_MONOTONIC_COARSE."""
+    memory_bytes: int
+    swap_bytes: int
+    cgroup_version: int | None
+    cfs_slice_us: int | None
+    virtualisation: str | None
+    governor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostConditions:
+    """What changes on a host from minute to minute: validity, not identity."""
+
+    root: bool
+    load: float
+    """Runnable tasks, mean of the last minute."""
+    steal_share: float | None
+    """Steal / all CPU time since boot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadFacts:
+    """What ran: the image and the probe's binary, both part of what makes runs comparable."""
+
+    image_id: str
+    probe_sha256: str
+    compiler: str
+
+
+# --- what is measured --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Raw cumulative counters of one container at one moment of CLOCK_MONOTONIC."""
+
+    t_mono_ns: int
+    cpu_usage_ns: int | None = None
+    nr_periods: int | None = None
+    nr_throttled: int | None = None
+    throttled_ns: int | None = None
+    """v1 sums the per-CPU run queues; v2 is throttled_usec × 1000, summed the same way."""
+    memory_bytes: int | None = None
+    usage_percpu_ns: tuple[int, ...] | None = None
+    """v1 only, and only at the window's edges."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSample:
+    """The host's counters at one edge of the window."""
+
+    t_mono_ns: int
+    root_usage_ns: int | None = None
+    """CPU time of the root cgroup: everything on the host."""
+    steal_ns: tuple[int, ...] | None = None
+    """Steal of each CPU (/proc/stat, in 10 ms ticks turned into ns)."""
+    harness_cpu_ns: int | None = None
+    """CPU time of the harness's own process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadReport:
+    """What one thread of the probe saw from inside, between its own two edges."""
+
+    t_start_ns: int
+    """The first moment of the window at which the thread ran."""
+    t_end_ns: int
+    """The first moment at or after the window's end at which the thread ran."""
+    cpu_ns: int
+    """Thread CPU clock (CLOCK_THREAD_CPUTIME_ID) over the window."""
+    work: int
+    """Units of fixed work done."""
+    gaps: int
+    """Off-CPU gaps over the threshold."""
+    gap_total_ns: int
+    gap_max_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsideReport:
+    """The probe's JSON object: the truth from inside, in the engine host's CLOCK_MONOTONIC."""
+
+    t_start_ns: int
+    t_end_ns: int
+    gap_threshold_ns: int
+    threads: tuple[ThreadReport, ...]
+    gap_histogram: tuple[int, ...] = ()
+    """Counts of gaps by length over all threads; bin i spans edges[i] <= gap < edges[i+1]."""
+    gap_edges_ns: tuple[int, ...] = ()
+    """len(gap_histogram) + 1 log-spaced edges; the last bin is open above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatsFrame:
+    """One usable frame of the docker stats stream inside the window, by the CLI's formulas."""
+
+    read: str
+    """The daemon's own time stamp of the frame."""
+    cpu_percent: float
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerRecord:
+    """One container of one trial: requested, engine's and kernel's limit, and what it did."""
+
+    requested: Limits
+    engine: Limits | None = None
+    kernel: KernelLimits | None = None
+    kernel_after: KernelLimits | None = None
+    """Read again after the window: the kernel may change period and quota when its timer lags."""
+    first: Sample | None = None
+    last: Sample | None = None
+    inside: InsideReport | None = None
+    stats: tuple[StatsFrame, ...] = ()
+    exit_code: int | None = None
+    oom_killed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerCost:
+    """What sampling itself took in this window."""
+
+    ticks: int
+    missed: int
+    lateness_p50_ns: int
+    lateness_p99_ns: int
+    cpu_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A warning on a record: what was seen, and what the user can do about it."""
+
+    code: str
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One finished trial: one line of ``trials.jsonl``."""
+
+    index: int
+    block: int
+    point_id: str
+    outcome: Outcome
+    started_at: str
+    containers: tuple[ContainerRecord, ...] = ()
+    host_first: HostSample | None = None
+    host_last: HostSample | None = None
+    sampler: SamplerCost | None = None
+    phases_s: dict[str, float] = field(default_factory=dict)
+    """Wall time of create, start, ready, warm-up, window, collect, remove."""
+    warnings: tuple[Note, ...] = ()
+    invalid: str | None = None
+    """Why the trial does not count; it is kept and shown all the same."""
+    failure: str | None = None
+    """What went wrong where the outcome is not ``completed``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What ``run.json`` holds: everything about a run but its trials."""
+
+    schema: int
+    name: str
+    created: str
+    """UTC, ISO 8601."""
+    status: str
+    """``running``, ``finished``, ``interrupted`` or ``failed``."""
+    reason: str = ""
+    ended: str = ""
+    harness_version: str
+    python_version: str
+    plan: Plan
+    host: HostFacts
+    engine: EngineFacts
+    workload: WorkloadFacts
+
+
+# --- what is concluded -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A metric of a point over its valid trials: median and interval, in ``unit``."""
+
+    metric: str
+    unit: str
+    n: int
+    median: float
+    low: float | None
+    high: float | None
+    confidence: float | None
+    """The coverage that the interval really has at this n; None where there is no interval."""
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What the documented semantics predict for a metric of a point."""
+
+    metric: str
+    value: float
+    tolerance: float
+    """Relative: 0.01 = 1 %."""
+    law: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a law says of a point, with the reason in words."""
+
+    point_id: str
+    metric: str
+    status: Status
+    reason: str
