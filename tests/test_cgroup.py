@@ -1,0 +1,185 @@
+"""Finding and reading cgroups, on recorded v1 and v2 files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import cgroup
+from harness.errors import MeasurementError
+from harness.model import UNLIMITED
+
+ID = "0b5c" * 16
+
+
+def make_tree(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def v1_host(tmp_path: Path, *, mount_root: str = "/") -> Path:
+    """A host whose container's memory cgroup lies elsewhere than its cpu cgroup."""
+    fs, proc = tmp_path / "fs", tmp_path / "proc"
+    mounts = "".join(
+        f"3{i} 31 0:2{i} {mount_root} {fs}/{name} rw,relatime - cgroup cgroup rw,{name}\n"
+        for i, name in enumerate(("cpu", "cpuacct", "cpuset", "memory"))
+    )
+    make_tree(
+        proc,
+        {
+            "77/cgroup": f"4:memory:/runner/abc/docker/{ID}\n3:cpuset:/docker/{ID}\n"
+            f"2:cpuacct:/docker/{ID}\n1:cpu:/docker/{ID}\n0::/\n",
+            "self/mountinfo": mounts + f"41 31 0:38 / {fs}/unified rw - cgroup2 cgroup2 rw\n",
+        },
+    )
+    make_tree(
+        fs,
+        {
+            "cpuacct/cpuacct.usage": "999\n",
+            f"cpu/docker/{ID}/cpu.stat": "nr_periods 12\nnr_throttled 7\nthrottled_time 350000\n",
+            f"cpu/docker/{ID}/cpu.cfs_quota_us": "50000\n",
+            f"cpu/docker/{ID}/cpu.cfs_period_us": "100000\n",
+            f"cpu/docker/{ID}/cpu.shares": "1024\n",
+            f"cpuacct/docker/{ID}/cpuacct.usage": "123456789\n",
+            f"cpuacct/docker/{ID}/cpuacct.usage_percpu": "123456700 89 \n",
+            f"cpuset/docker/{ID}/cpuset.cpus": "0-1\n",
+            f"memory/runner/abc/docker/{ID}/memory.usage_in_bytes": "4096\n",
+            f"memory/runner/abc/docker/{ID}/memory.limit_in_bytes": "9223372036854771712\n",
+            f"memory/runner/abc/docker/{ID}/memory.memsw.limit_in_bytes": "134217728\n",
+        },
+    )
+    return proc
+
+
+def v2_host(tmp_path: Path) -> Path:
+    fs, proc = tmp_path / "fs", tmp_path / "proc"
+    scope = f"system.slice/docker-{ID}.scope"
+    make_tree(
+        proc,
+        {
+            "77/cgroup": f"0::/{scope}\n",
+            "self/mountinfo": f"30 23 0:26 / {fs} rw,nosuid shared:4 - cgroup2 cgroup2 rw\n",
+        },
+    )
+    make_tree(
+        fs,
+        {
+            "cpu.stat": "usage_usec 5000\n",
+            f"{scope}/cgroup.controllers": "cpuset cpu memory pids\n",
+            f"{scope}/cpu.stat": "usage_usec 123456\nuser_usec 100000\nsystem_usec 23456\n"
+            "nr_periods 12\nnr_throttled 7\nthrottled_usec 350\n",
+            f"{scope}/cpu.max": "50000 100000\n",
+            f"{scope}/cpu.weight": "39\n",
+            f"{scope}/cpuset.cpus.effective": "0-1\n",
+            f"{scope}/memory.current": "8192\n",
+            f"{scope}/memory.max": "67108864\n",
+            f"{scope}/memory.swap.max": "67108864\n",
+            f"{scope}/memory.low": "0\n",
+        },
+    )
+    return proc
+
+
+def test_v1_counters_come_from_each_hierarchy_of_its_own(tmp_path: Path) -> None:
+    reader = cgroup.CounterReader(cgroup.locate(77, ID, v1_host(tmp_path)))
+    raw, percpu = reader.read_edge()
+    sample = reader.parse(raw, percpu)
+    reader.close()
+    assert sample.cpu_usage_ns == 123456789
+    assert (sample.nr_periods, sample.nr_throttled, sample.throttled_ns) == (12, 7, 350000)
+    assert sample.memory_bytes == 4096
+    assert sample.usage_percpu_ns == (123456700, 89)
+
+
+def test_v2_counters(tmp_path: Path) -> None:
+    reader = cgroup.CounterReader(cgroup.locate(77, ID, v2_host(tmp_path)))
+    raw, percpu = reader.read_edge()
+    sample = reader.parse(raw, percpu)
+    reader.close()
+    assert sample.cpu_usage_ns == 123456000
+    assert (sample.nr_periods, sample.nr_throttled, sample.throttled_ns) == (12, 7, 350000)
+    assert sample.memory_bytes == 8192
+    assert sample.usage_percpu_ns is None
+
+
+def test_v1_limits(tmp_path: Path) -> None:
+    held = cgroup.kernel_limits(cgroup.locate(77, ID, v1_host(tmp_path)))
+    assert (held.cpu_quota_us, held.cpu_period_us, held.cpu_shares) == (50000, 100000, 1024)
+    assert held.cpu_weight is None
+    assert held.cpuset_cpus == "0-1"
+    assert held.memory_bytes == UNLIMITED  # PAGE_COUNTER_MAX
+    assert held.memory_swap_bytes == 134217728
+
+
+def test_v2_limits(tmp_path: Path) -> None:
+    held = cgroup.kernel_limits(cgroup.locate(77, ID, v2_host(tmp_path)))
+    assert (held.cpu_quota_us, held.cpu_period_us, held.cpu_weight) == (50000, 100000, 39)
+    assert held.cpu_shares is None
+    assert (held.memory_bytes, held.memory_swap_bytes) == (67108864, 134217728)
+
+
+def test_v2_no_quota_and_no_memory_limit(tmp_path: Path) -> None:
+    proc = v2_host(tmp_path)
+    paths = cgroup.locate(77, ID, proc)
+    folder = paths.folder("cpu")
+    assert folder is not None
+    (folder / "cpu.max").write_text("max 100000\n")
+    (folder / "memory.max").write_text("max\n")
+    (folder / "memory.swap.max").unlink()
+    held = cgroup.kernel_limits(paths)
+    assert held.cpu_quota_us == UNLIMITED
+    assert held.memory_bytes == UNLIMITED
+    assert held.memory_swap_bytes is None  # no swap accounting: not measured, and not "no swap"
+
+
+def test_a_pid_that_is_some_other_process_here_is_refused(tmp_path: Path) -> None:
+    proc = v1_host(tmp_path)
+    with pytest.raises(MeasurementError, match="another host"):
+        cgroup.locate(77, "f" * 64, proc)
+
+
+def test_a_process_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="cannot read"):
+        cgroup.locate(78, ID, v1_host(tmp_path))
+
+
+def test_a_mount_that_is_itself_a_cgroup(tmp_path: Path) -> None:
+    """In a container of a CI runner the mounts' roots are cgroups: paths below them are relative."""
+    proc = v1_host(tmp_path, mount_root="/elsewhere")
+    with pytest.raises(MeasurementError, match="not visible"):
+        cgroup.locate(77, ID, proc)
+    assert cgroup.root_usage_path(proc) is None  # that is not the host's root
+
+
+def test_the_root_counter(tmp_path: Path) -> None:
+    found = cgroup.root_usage_path(v1_host(tmp_path))
+    assert found is not None
+    assert found[0] == 1
+    assert found[1].read_text() == "999\n"
+
+
+def test_a_cgroup_that_vanishes_gives_none_and_not_zero(tmp_path: Path) -> None:
+    proc = v1_host(tmp_path)
+    (tmp_path / "fs" / f"cpu/docker/{ID}/cpu.stat").unlink()
+    reader = cgroup.CounterReader(cgroup.locate(77, ID, proc))
+    sample = reader.parse(reader.read())
+    reader.close()
+    assert sample.nr_periods is None
+    assert sample.nr_throttled is None
+
+
+@given(st.binary(max_size=200))
+def test_parsers_never_raise(raw: bytes) -> None:
+    cgroup.parse_flat(raw)
+    cgroup.parse_int(raw)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), st.integers(0, 2**63)))
+def test_flat_files_survive_a_round_trip(values: dict[str, int]) -> None:
+    raw = "".join(f"{key} {value}\n" for key, value in values.items()).encode()
+    assert cgroup.parse_flat(raw) == values
