@@ -1,0 +1,19 @@
+"""The engine: which one, its containers, the probe's image, the private daemon.
+
+The only folder that imports docker. What the rest of the harness needs is named here.
+"""
+
+from __future__ import annotations
+
+from harness.engine.connect import Connection, find_engine, obtain_engine
+from harness.engine.containers import Container, DockerEngine, Engine, engine_settings
+
+__all__ = [
+    "Connection",
+    "Container",
+    "DockerEngine",
+    "Engine",
+    "engine_settings",
+    "find_engine",
+    "obtain_engine",
+]

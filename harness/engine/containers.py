@@ -1,0 +1,443 @@
+"""Containers through the Docker Engine API: the boundary that the rest of the harness sees.
+
+``Engine`` and ``Container`` are the Protocols at that boundary; ``DockerEngine`` is the real one,
+``tests/fakes.py`` the other. Only this folder imports docker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import docker
+import docker.errors
+import requests
+import urllib3
+
+from harness.engine import image
+from harness.engine.connect import Connection
+from harness.errors import EngineError, EngineRefusedError
+from harness.model import EngineFacts, Limits, StatsFrame, WorkloadFacts
+
+LABEL = "org.limitbench.run"
+"""Every container of ours bears it, with the run's name: that is how ``bench clean`` finds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended, as the engine says."""
+
+    exit_code: int
+    oom_killed: bool
+
+
+class StatsStream(Protocol):
+    """The docker stats stream of one container, collected in the background."""
+
+    def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
+        """The usable frames whose whole interval lies in the window (CLOCK_MONOTONIC)."""
+        ...
+
+
+class Container(Protocol):
+    """One container of a trial."""
+
+    @property
+    def id(self) -> str:
+        """The engine's own id of it."""
+        ...
+
+    def start(self) -> int:
+        """Start it; the pid of its first process on the engine's host."""
+        ...
+
+    def read_line(self, timeout_s: float) -> str:
+        """The next line of its output. EngineError is not raised: TimeoutError, EOFError are."""
+        ...
+
+    def write_line(self, text: str) -> None:
+        """A line to its standard input."""
+        ...
+
+    def limits(self) -> Limits:
+        """The limits as the engine reads them back."""
+        ...
+
+    def follow_stats(self) -> StatsStream:
+        """Begin to collect docker stats."""
+        ...
+
+    def wait(self, timeout_s: float) -> Exit:
+        """How it ended; TimeoutError where it is still running."""
+        ...
+
+    def stderr(self) -> str:
+        """What it wrote to standard error so far."""
+        ...
+
+    def remove(self) -> None:
+        """End and remove it, whatever its state; gone already is well."""
+        ...
+
+
+class Engine(Protocol):
+    """What the runner needs of an engine."""
+
+    def facts(self) -> EngineFacts:
+        """What the engine says of itself."""
+        ...
+
+    def prepare_image(self) -> WorkloadFacts:
+        """Have the probe's image there."""
+        ...
+
+    def create(self, *, name: str, run: str, limits: Limits, command: list[str]) -> Container:
+        """A container of the probe's image with these limits, attached and not yet started."""
+        ...
+
+    def remove_all(self, run: str | None) -> int:
+        """Remove the containers of a run, or of all runs; how many there were."""
+        ...
+
+
+@contextlib.contextmanager
+def _engine_errors(doing: str) -> Iterator[None]:
+    """Turn what the SDK and its transport raise into one line of ours."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise EngineRefusedError(
+            f"the engine refused to {doing}: {error.explanation or error}.", "See `bench doctor`."
+        ) from error
+    except (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError,
+            OSError) as error:  # fmt: skip
+        raise EngineError(
+            f"the engine stopped answering (while trying to {doing}).",
+            "See `bench engine status` and the engine's log; `bench clean` removes what is left.",
+        ) from error
+
+
+class DockerEngine:
+    """The real engine: Docker's API on whatever ``engine.connect`` found."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._api = connection.api
+        self._image_id: str | None = None
+
+    def facts(self) -> EngineFacts:
+        """``/info`` and ``/version`` of the engine."""
+        with _engine_errors("tell its facts"):
+            info, version = self._api.info(), self._api.version()
+        components = {c["Name"]: c.get("Version", "") for c in version.get("Components") or []}
+        runtime = info.get("DefaultRuntime") or "unknown"
+        return EngineFacts(
+            host=self._connection.host,
+            name=(version.get("Platform") or {}).get("Name") or "Docker Engine",
+            version=version.get("Version", "unknown"),
+            api_version=self._api.api_version,
+            cgroup_version=int(info.get("CgroupVersion") or 1),
+            cgroup_driver=info.get("CgroupDriver") or "unknown",
+            runtime=runtime,
+            runtime_version=components.get(runtime, "unknown"),
+            storage_driver=info.get("Driver") or "unknown",
+            architecture=info.get("Architecture") or "unknown",
+            kernel=info.get("KernelVersion") or "unknown",
+            cpus=int(info.get("NCPU") or 0),
+            memory_bytes=int(info.get("MemTotal") or 0),
+            private=self._connection.private,
+            warnings=tuple(info.get("Warnings") or ()),
+        )
+
+    def prepare_image(self) -> WorkloadFacts:
+        """Build the probe's image for the engine's architecture and load it if it is not there.
+
+        The id follows from the content, so an image that is there needs no second look.
+        """
+        with _engine_errors("tell its architecture"):
+            architecture = self._api.info().get("Architecture") or "unknown"
+        binary = image.probe_binary(architecture)
+        archive = image.build_image(binary)
+        with _engine_errors("load the probe's image"):
+            try:
+                self._api.inspect_image(archive.id)
+            except docker.errors.ImageNotFound:
+                for _ in self._api.load_image(archive.archive):
+                    pass
+                self._api.inspect_image(archive.id)
+        self._image_id = archive.id
+        return WorkloadFacts(
+            image_id=archive.id, probe_sha256=binary.sha256, compiler=binary.compiler
+        )
+
+    def create(self, *, name: str, run: str, limits: Limits, command: list[str]) -> Container:
+        """Create it with the limits and with nothing else that it does not need."""
+        if self._image_id is None:
+            self.prepare_image()
+        with _engine_errors("create a container"):
+            host_config = self._api.create_host_config(
+                network_mode="none",
+                cap_drop=["ALL"],
+                read_only=True,
+                security_opt=["no-new-privileges"],
+                pids_limit=limits.pids_limit or 1100,  # the probe's most threads, and itself
+                # The engine need not log what we read through the attached stream.
+                log_config=docker.types.LogConfig(type="none"),
+                **engine_settings(limits),
+            )
+            created = self._api.create_container(
+                self._image_id,
+                command=command,
+                name=name,
+                labels={LABEL: run},
+                stdin_open=True,
+                network_disabled=True,
+                host_config=host_config,
+            )
+            # StdinOnce closes the probe's standard input when we vanish; the SDK sets it itself
+            # for stdin_open without detach. The probe ends at that end of input.
+            stream = self._api.attach_socket(
+                created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            )
+        return DockerContainer(self._api, created["Id"], stream)
+
+    def remove_all(self, run: str | None) -> int:
+        """Force-remove the containers that bear our label."""
+        label = LABEL if run is None else f"{LABEL}={run}"
+        with _engine_errors("remove containers"):
+            found = self._api.containers(all=True, filters={"label": label})
+            for container in found:
+                with contextlib.suppress(docker.errors.NotFound):
+                    self._api.remove_container(container["Id"], force=True)
+        return len(found)
+
+
+def engine_settings(limits: Limits) -> dict[str, Any]:
+    """Our limits as the SDK's host config names them; what is not set is not sent."""
+    wanted = {
+        "nano_cpus": None if limits.cpus is None else round(limits.cpus * 1e9),
+        "cpu_quota": limits.cpu_quota_us,
+        "cpu_period": limits.cpu_period_us,
+        "cpu_shares": limits.cpu_shares,
+        "cpuset_cpus": limits.cpuset_cpus,
+        "cpuset_mems": limits.cpuset_mems,
+        "mem_limit": limits.memory_bytes,
+        "memswap_limit": limits.memory_swap_bytes,
+        "mem_reservation": limits.memory_reservation_bytes,
+        "mem_swappiness": limits.memory_swappiness,
+    }
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def limits_from_inspect(host_config: dict[str, Any]) -> Limits:
+    """Limits as the engine's ``inspect`` gives them; its zeros mean "not set"."""
+    nano = host_config.get("NanoCpus") or 0
+    return Limits(
+        cpus=nano / 1e9 if nano else None,
+        cpu_quota_us=host_config.get("CpuQuota") or None,
+        cpu_period_us=host_config.get("CpuPeriod") or None,
+        cpu_shares=host_config.get("CpuShares") or None,
+        cpuset_cpus=host_config.get("CpusetCpus") or None,
+        cpuset_mems=host_config.get("CpusetMems") or None,
+        memory_bytes=host_config.get("Memory") or None,
+        memory_swap_bytes=host_config.get("MemorySwap") or None,
+        memory_reservation_bytes=host_config.get("MemoryReservation") or None,
+        memory_swappiness=host_config.get("MemorySwappiness"),
+        pids_limit=host_config.get("PidsLimit") or None,
+    )
+
+
+class DockerContainer:
+    """One real container, with its attached stream."""
+
+    def __init__(self, api: docker.APIClient, container_id: str, stream: Any) -> None:
+        self._api = api
+        self._id = container_id
+        self._stream = stream
+        # The SDK wraps the hijacked connection; below it lies the socket (TLS has none below).
+        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self._frames = bytearray()
+        self._stdout = bytearray()
+        self._stderr = bytearray()
+        self._inspect: dict[str, Any] = {}
+
+    @property
+    def id(self) -> str:
+        """The engine's own id of it (64 hexadecimal digits)."""
+        return self._id
+
+    def start(self) -> int:
+        """Start it; the pid of its first process on the engine's host."""
+        with _engine_errors("start a container"):
+            self._api.start(self._id)
+            self._inspect = self._api.inspect_container(self._id)
+        return int(self._inspect["State"]["Pid"])
+
+    def limits(self) -> Limits:
+        """The limits in the engine's ``inspect``, taken right after the start."""
+        return limits_from_inspect(self._inspect["HostConfig"])
+
+    def read_line(self, timeout_s: float) -> str:
+        """The next line of standard output, without its end.
+
+        TimeoutError where none came in time; EOFError where the container ended first.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            line, found, rest = self._stdout.partition(b"\n")
+            if found:
+                self._stdout = bytearray(rest)
+                return line.decode(errors="replace")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"no line within {timeout_s:g} s")
+            self._socket.settimeout(left)
+            try:
+                chunk = self._socket.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                raise EOFError("the attached stream broke") from error
+            if not chunk:
+                raise EOFError("the container ended its output")
+            self._frames += chunk
+            self._demultiplex()
+
+    def _demultiplex(self) -> None:
+        # Docker's stream format: 1 byte stream (1 stdout, 2 stderr), 3 bytes zero, 4 bytes length
+        while len(self._frames) >= 8:
+            kind, length = struct.unpack_from(">BxxxI", self._frames)
+            if len(self._frames) < 8 + length:
+                return
+            payload = self._frames[8 : 8 + length]
+            del self._frames[: 8 + length]
+            target = self._stderr if kind == 2 else self._stdout
+            target += payload
+
+    def write_line(self, text: str) -> None:
+        """A line to standard input; EOFError where the container is gone."""
+        try:
+            self._socket.settimeout(5)
+            self._socket.sendall(text.encode() + b"\n")
+        except OSError as error:
+            raise EOFError("the container's standard input is closed") from error
+
+    def stderr(self) -> str:
+        """What came on standard error so far."""
+        return self._stderr.decode(errors="replace").strip()
+
+    def follow_stats(self) -> StatsStream:
+        """Begin to collect docker stats in a thread that sleeps in the socket."""
+        return _DockerStats(self._api, self._id)
+
+    def wait(self, timeout_s: float) -> Exit:
+        """How it ended; TimeoutError where it still runs after that time."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with _engine_errors("tell how a container ended"):
+                state = self._api.inspect_container(self._id)["State"]
+            if not state["Running"]:
+                return Exit(int(state["ExitCode"]), bool(state["OOMKilled"]))
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"the container still runs after {timeout_s:g} s")
+            time.sleep(0.01)
+
+    def remove(self) -> None:
+        """Close the stream, then kill and remove the container; gone already is well."""
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        with _engine_errors("remove a container"), contextlib.suppress(docker.errors.NotFound):
+            self._api.remove_container(self._id, force=True)
+
+
+class _DockerStats:
+    """Collects raw lines with their time of arrival; parses when asked, after the window."""
+
+    def __init__(self, api: docker.APIClient, container_id: str) -> None:
+        self._lines: list[tuple[int, bytes]] = []
+        self._open: Callable[[], Iterator[bytes]] = lambda: api.stats(
+            container_id, decode=False, stream=True
+        )
+        # A daemon thread: it ends with the stream, which ends with the container.
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def _collect(self) -> None:
+        pending = b""
+        with contextlib.suppress(Exception):  # a broken second source never breaks a trial
+            for chunk in self._open():
+                pending += chunk
+                *lines, pending = pending.split(b"\n")
+                now = time.monotonic_ns()
+                self._lines.extend((now, line) for line in lines if line.strip())
+
+    def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
+        """Usable frames inside the window: the first of a stream has no predecessor."""
+        return usable_frames(self._lines, start_ns, end_ns)
+
+
+def usable_frames(
+    lines: list[tuple[int, bytes]], start_ns: int, end_ns: int
+) -> tuple[StatsFrame, ...]:
+    """Frames that arrived in the window with their predecessor in it too.
+
+    A frame's rate spans the time from the frame before it (``preread``) to itself (``read``), so
+    both must lie in the window. The first frame of every stream has zeros for ``precpu``.
+    """
+    out: list[StatsFrame] = []
+    previous_ns: int | None = None
+    for arrived_ns, raw in lines:
+        try:
+            stats = json.loads(raw)
+        except ValueError:
+            continue
+        if previous_ns is not None and start_ns <= previous_ns and arrived_ns <= end_ns:
+            percent = cpu_percent(stats)
+            if percent is not None:
+                out.append(
+                    StatsFrame(
+                        read=str(stats.get("read", "")),
+                        cpu_percent=percent,
+                        memory_bytes=memory_bytes(stats),
+                    )
+                )
+        previous_ns = arrived_ns
+    return tuple(out)
+
+
+def cpu_percent(stats: dict[str, Any]) -> float | None:
+    """CPU % as the docker CLI computes it (cli/command/container/stats_helpers.go).
+
+    (Δ container / Δ system) × online CPUs × 100; None where either difference is not positive:
+    then the frame says nothing (the CLI prints 0.00 %).
+    """
+    cpu, before = stats.get("cpu_stats") or {}, stats.get("precpu_stats") or {}
+    try:
+        used = cpu["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
+        system = cpu["system_cpu_usage"] - before["system_cpu_usage"]
+        online = cpu.get("online_cpus") or len(cpu["cpu_usage"].get("percpu_usage") or ())
+    except (KeyError, TypeError):
+        return None
+    if used < 0 or system <= 0 or not online:
+        return None
+    return float(used / system * online * 100.0)
+
+
+def memory_bytes(stats: dict[str, Any]) -> int | None:
+    """Memory as the docker CLI shows it: usage less inactive page cache; None if not told."""
+    memory = stats.get("memory_stats") or {}
+    usage = memory.get("usage")
+    if usage is None:
+        return None
+    detail = memory.get("stats") or {}
+    for key in ("total_inactive_file", "inactive_file"):  # v1, v2
+        cache = detail.get(key)
+        if cache is not None:
+            return int(usage - cache) if cache < usage else int(usage)
+    return int(usage)

@@ -1,0 +1,263 @@
+"""One fake world behind the engine's boundary: virtual time, a simulated CFS quota, no patching.
+
+``World`` holds the clock and the containers. A container uses CPU as the documented semantics say
+(a burst at the start of each period until its quota is spent), so that the truth is known.
+``quota_factor`` and ``wrong_cgroup`` make the product wrong on purpose.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.cgroup import RawSample
+from harness.engine.containers import Exit
+from harness.errors import EngineError
+from harness.limits import quota_and_period_us
+from harness.model import (
+    EngineFacts,
+    HostFacts,
+    HostSample,
+    KernelLimits,
+    Limits,
+    Sample,
+    StatsFrame,
+    WorkloadFacts,
+)
+from harness.runner import OpenCgroup, Surroundings
+
+ENGINE_FACTS = EngineFacts(
+    host="unix:///fake.sock", name="Fake Engine", version="20.10.24", api_version="1.41",
+    cgroup_version=1, cgroup_driver="cgroupfs", runtime="runc", runtime_version="1.1.5",
+    storage_driver="overlay2", architecture="x86_64", kernel="6.1.0", cpus=2,
+    memory_bytes=4 << 30, private=True,
+)  # fmt: skip
+HOST_FACTS = HostFacts(
+    hostname="fakehost", os="Debian GNU/Linux 12", kernel="6.1.0", architecture="x86_64",
+    cpu_model="Fake CPU", cpus=2, usable_cpus=2, tick_ns=4_000_000, memory_bytes=4 << 30,
+    swap_bytes=0, cgroup_version=1, cfs_slice_us=5000, virtualisation=None, governor=None,
+)  # fmt: skip
+WORKLOAD_FACTS = WorkloadFacts(image_id="sha256:fake", probe_sha256="fa4e", compiler="none")
+
+
+@dataclass
+class World:
+    """Virtual time in ns, what runs in it, and how it misbehaves."""
+
+    now: int = 1_000_000_000_000
+    cpus: int = 2
+    foreign_cpus: float = 0.0
+    quota_factor: float = 1.0
+    """The limit in force / the limit asked for: 1.05 is a product that is 5 % off."""
+    wrong_cgroup: bool = False
+    """The counters of an idle container instead of the one that was asked for."""
+    dies_at_trial: int | None = None
+    says: dict[str, str] = field(default_factory=dict)
+    """Lines that the workload says instead of its own, by message (``ready``, ``report``)."""
+    on_create: Callable[[int], None] = lambda number: None
+    containers: list[FakeContainer] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def sleep_ns(self, duration_ns: int) -> None:
+        self.now += max(0, duration_ns)
+
+    def thread_cpu_ns(self) -> int:
+        return 0
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            engine=FakeEngine(self),
+            engine_facts=ENGINE_FACTS,
+            host_facts=HOST_FACTS,
+            clock=self,
+            open_cgroup=self._open_cgroup,
+            read_host=self._read_host,
+        )
+
+    def _open_cgroup(self, pid: int, container_id: str) -> OpenCgroup:
+        container = self.containers[pid]
+        return OpenCgroup(FakeReader(self, container), container.kernel_limits)
+
+    def _read_host(self) -> HostSample:
+        used = sum(c.usage_ns(self.now) for c in self.containers)
+        return HostSample(
+            t_mono_ns=self.now,
+            root_usage_ns=round(used + self.foreign_cpus * self.now),
+            steal_ns=(0,) * self.cpus,
+            harness_cpu_ns=0,
+        )
+
+
+class FakeEngine:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def facts(self) -> EngineFacts:
+        return ENGINE_FACTS
+
+    def prepare_image(self) -> WorkloadFacts:
+        return WORKLOAD_FACTS
+
+    def create(
+        self, *, name: str, run: str, limits: Limits, command: list[str]
+    ) -> FakeContainer:
+        number = len(self._world.containers)
+        self._world.on_create(number)
+        if self._world.dies_at_trial is not None and number >= self._world.dies_at_trial:
+            raise EngineError("the engine stopped answering.", "See its log.")
+        threads = int(command[command.index("--threads") + 1])
+        container = FakeContainer(self._world, name, number, limits, threads)
+        self._world.containers.append(container)
+        return container
+
+    def remove_all(self, run: str | None) -> int:
+        return 0
+
+
+class FakeContainer:
+    def __init__(self, world: World, name: str, pid: int, limits: Limits, threads: int) -> None:
+        self._world, self.id, self._pid, self._limits = world, name, pid, limits
+        self._threads = threads
+        self._go: tuple[int, int, int] | None = None
+        self._lines: list[str] = []
+        self._stopped_ns: int | None = None
+
+    def start(self) -> int:
+        self._world.now += 150_000_000
+        self._lines.append(self._world.says.get("ready", json.dumps({"probe": "ready"})))
+        return self._pid
+
+    def limits(self) -> Limits:
+        return self._limits
+
+    def kernel_limits(self) -> KernelLimits:
+        quota = quota_and_period_us(self._limits)
+        if quota is None:
+            return KernelLimits(cpu_quota_us=-1, cpu_period_us=100_000)
+        return KernelLimits(
+            cpu_quota_us=round(quota[0] * self._world.quota_factor), cpu_period_us=quota[1]
+        )
+
+    def read_line(self, timeout_s: float) -> str:
+        if not self._lines:
+            raise TimeoutError
+        return self._lines.pop(0)
+
+    def write_line(self, text: str) -> None:
+        match text.split():
+            case ["go", warmup, duration]:
+                self._go = (self._world.now, int(warmup), int(duration))
+            case ["stop"]:
+                self._stopped_ns = self._world.now
+                self._lines.append(self._world.says.get("report", json.dumps(self._report())))
+
+    def follow_stats(self) -> FakeStats:
+        return FakeStats(self._world, self)
+
+    def wait(self, timeout_s: float) -> Exit:
+        return Exit(0, oom_killed=False)
+
+    def stderr(self) -> str:
+        return ""
+
+    def remove(self) -> None:
+        self._world.removed.append(self.id)
+
+    # --- the simulated kernel ---
+
+    def _schedule(self) -> tuple[float, int, float]:
+        """(CPUs while running, period in ns, running time in ns of each period)."""
+        rate = float(min(self._threads, self._world.cpus))
+        quota = quota_and_period_us(self._limits)
+        if quota is None:
+            return rate, 100_000_000, 100_000_000.0
+        running = quota[0] * 1000 * self._world.quota_factor / rate
+        return rate, quota[1] * 1000, min(running, quota[1] * 1000.0)
+
+    def usage_ns(self, at_ns: int) -> int:
+        if self._go is None:
+            return 0
+        end = at_ns if self._stopped_ns is None else min(at_ns, self._stopped_ns)
+        rate, period, running = self._schedule()
+        full, rest = divmod(end - self._go[0], period)
+        used = rate * (full * running + min(rest, running))
+        return max(0, round(min(used, self._room() * (end - self._go[0]))))
+
+    def _room(self) -> float:
+        return self._world.cpus - self._world.foreign_cpus
+
+    def periods(self, at_ns: int) -> tuple[int, int]:
+        if self._go is None:
+            return 0, 0
+        _, period, running = self._schedule()
+        full = (at_ns - self._go[0]) // period
+        return full, full if running < period else 0
+
+    def _report(self) -> dict[str, object]:
+        assert self._go is not None
+        go, warmup, duration = self._go
+        start, end = go + warmup, go + warmup + duration
+        _, period, running = self._schedule()
+        gap, count = round(period - running), duration // period if running < period else 0
+        cpu = (self.usage_ns(end) - self.usage_ns(start)) // self._threads
+        thread = {
+            "t_start_ns": start, "t_end_ns": end, "cpu_ns": cpu, "work": cpu // 1000,
+            "gaps": count, "gap_total_ns": gap * count, "gap_max_ns": gap if count else 0,
+        }  # fmt: skip
+        edges = [500_000 * 2**i for i in range(17)]
+        histogram = [
+            self._threads * count if low <= gap < high else 0
+            for low, high in itertools.pairwise(edges)
+        ]
+        return {
+            "probe": "report", "version": 1, "mode": "spin", "complete": True,
+            "t_start_ns": start, "t_end_ns": end, "gap_threshold_ns": 500_000,
+            "gap_edges_ns": edges, "gap_histogram": histogram,
+            "threads": [thread] * self._threads,
+        }  # fmt: skip
+
+
+class FakeReader:
+    """Counters of a fake container, encoded in the raw bytes so that parsing is exercised."""
+
+    def __init__(self, world: World, container: FakeContainer) -> None:
+        self._world, self._container = world, container
+
+    def read(self) -> RawSample:
+        now = self._world.now
+        usage = 0 if self._world.wrong_cgroup else self._container.usage_ns(now)
+        periods, throttled = self._container.periods(now)
+        return RawSample(now, 0, (b"%d" % usage, b"%d %d" % (periods, throttled)))
+
+    def read_edge(self) -> tuple[RawSample, bytes | None]:
+        return self.read(), None
+
+    def parse(self, raw: RawSample, percpu: bytes | None = None) -> Sample:
+        usage, stat = raw.files
+        assert usage is not None
+        assert stat is not None
+        periods, throttled = (int(field) for field in stat.split())
+        return Sample(
+            t_mono_ns=raw.t_mono_ns, cpu_usage_ns=int(usage), nr_periods=periods,
+            nr_throttled=throttled, throttled_ns=throttled * 50_000_000, memory_bytes=1 << 20,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        pass
+
+
+class FakeStats:
+    def __init__(self, world: World, container: FakeContainer) -> None:
+        self._world, self._container = world, container
+
+    def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
+        if end_ns - start_ns < 2_000_000_000:
+            return ()
+        used = self._container.usage_ns(end_ns) - self._container.usage_ns(start_ns)
+        percent = 100 * used / (end_ns - start_ns)
+        return (StatsFrame(read="2026-01-01T00:00:00Z", cpu_percent=percent, memory_bytes=1 << 20),)
