@@ -1,0 +1,302 @@
+"""Sole owner of ``results/``: one folder a run, written so that nothing finished is ever lost.
+
+``run.json`` (the plan, the facts, the schema version) is replaced atomically; ``trials.jsonl`` gets
+one line a finished trial, synced before the next begins; samples are Parquet, one part a trial
+while the run goes on, one file once it has ended. The format is described in results/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness import __version__
+from harness.errors import ResultsError
+from harness.model import (
+    EngineFacts,
+    HostFacts,
+    Plan,
+    RunInfo,
+    Sample,
+    TrialRecord,
+    WorkloadFacts,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA = 1
+_INFO, _TRIALS, _SAMPLES, _PARTS = "run.json", "trials.jsonl", "samples.parquet", "samples"
+
+_SAMPLE_COLUMNS = (
+    "t_mono_ns", "cpu_usage_ns", "nr_periods", "nr_throttled", "throttled_ns", "memory_bytes",
+)  # fmt: skip
+
+_info_adapter = TypeAdapter(RunInfo)
+_trial_adapter = TypeAdapter(TrialRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as it lies on disk. ``damage`` tells in words what could not be read."""
+
+    path: Path
+    info: RunInfo
+    trials: tuple[TrialRecord, ...]
+    damage: tuple[str, ...] = ()
+
+    def samples(self, trial: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """The samples of the run, or of one trial, read column-wise.
+
+        Columns: ``trial`` and ``container`` (int32), then the raw counters of ``model.Sample`` (int64,
+        null where they could not be measured), ordered by trial, container and time. An empty
+        table where the run has no samples.
+        """
+        import pyarrow.dataset as ds
+
+        merged, parts = self.path / _SAMPLES, self.path / _PARTS
+        sources = [merged] if merged.exists() else sorted(parts.glob("*.parquet"))
+        if not sources:
+            return _sample_schema().empty_table()
+        wanted = None if trial is None else ds.field("trial") == trial
+        names = None if columns is None else list(columns)
+        return ds.dataset(sources, schema=_sample_schema()).to_table(columns=names, filter=wanted)
+
+
+class RunWriter:
+    """Writes one run. Made by ``create``; ``keep`` after each trial; ``finish`` at the end."""
+
+    def __init__(self, path: Path, info: RunInfo) -> None:
+        self.path = path
+        self.info = info
+        self._write_info()
+        self._trials = os.open(
+            path / _TRIALS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
+        _sync_folder(path)
+        _sync_folder(path.parent)
+
+    def keep(self, record: TrialRecord, samples: Sequence[Sequence[Sample]]) -> None:
+        """Store a finished trial: its samples, then its line; both are on disk at return."""
+        try:
+            if samples:
+                _write_samples(self.path / _PARTS / f"{record.index:06d}.parquet", record, samples)
+            line = _trial_adapter.dump_json(record, exclude_none=True) + b"\n"
+            _write_all(self._trials, line)
+            os.fsync(self._trials)
+        except OSError as error:
+            raise ResultsError(
+                f"cannot write to {self.path}: {error.strerror}.", "Finished trials are kept."
+            ) from error
+
+    def finish(self, status: str, reason: str = "") -> None:
+        """Close the run: ``finished``, ``interrupted`` or ``failed``, and merge its samples."""
+        os.close(self._trials)
+        self.info = replace(self.info, status=status, reason=reason, ended=_now())
+        self._write_info()
+        self._merge_samples()
+
+    def _write_info(self) -> None:
+        text = _info_adapter.dump_json(self.info, indent=2)
+        temporary = self.path / f".{_INFO}.new"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            _write_all(fd, text + b"\n")
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.replace(self.path / _INFO)
+
+    def _merge_samples(self) -> None:
+        """One file with a row group a trial instead of thousands of parts."""
+        import pyarrow.parquet as pq
+
+        parts = sorted((self.path / _PARTS).glob("*.parquet"))
+        if not parts:
+            return
+        temporary = self.path / f".{_SAMPLES}.new"
+        with pq.ParquetWriter(temporary, _sample_schema(), compression="zstd") as writer:
+            for part in parts:
+                writer.write_table(pq.read_table(part, schema=_sample_schema()))
+        temporary.replace(self.path / _SAMPLES)
+        for part in parts:
+            part.unlink()
+        (self.path / _PARTS).rmdir()
+
+
+def prepare_root(root: Path) -> None:
+    """Make the results folder and prove that it can be written, before anything is measured."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write results to {root}: {error.strerror}.",
+            "Choose another folder with --results.",
+        ) from error
+
+
+def create(
+    root: Path, plan: Plan, *, host: HostFacts, engine: EngineFacts, workload: WorkloadFacts
+) -> RunWriter:
+    """A new run's folder, named by its time (UTC) and sweep."""
+    prepare_root(root)
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{plan.sweep}"
+    for attempt in range(100):
+        name = stem if attempt == 0 else f"{stem}-{attempt + 1}"
+        try:
+            (root / name).mkdir()
+        except FileExistsError:
+            continue
+        (root / name / _PARTS).mkdir()
+        info = RunInfo(
+            schema=SCHEMA,
+            name=name,
+            created=_now(),
+            status="running",
+            harness_version=__version__,
+            python_version=platform.python_version(),
+            plan=plan,
+            host=host,
+            engine=engine,
+            workload=workload,
+        )
+        return RunWriter(root / name, info)
+    raise ResultsError(f"{root} already holds a hundred runs named {stem}.", "Wait a second.")
+
+
+def load(path: Path) -> Run:
+    """Read a run, whatever state it is in.
+
+    Raises ResultsError where the folder is no run, or one of a newer schema. A line of
+    ``trials.jsonl`` that was cut off is left out and named in ``damage``.
+    """
+    try:
+        document = json.loads((path / _INFO).read_bytes())
+    except OSError as error:
+        raise ResultsError(
+            f"{path} is not a run: it has no readable {_INFO}.", "`bench runs` lists the runs."
+        ) from error
+    except ValueError as error:
+        raise ResultsError(f"{path / _INFO} is damaged: {error}.") from error
+    info = _parse_info(path, document)
+    trials: list[TrialRecord] = []
+    damage: list[str] = []
+    try:
+        lines = (path / _TRIALS).read_bytes().splitlines()
+    except OSError:
+        lines, damage = [], [f"{_TRIALS} is missing"]
+    for number, line in enumerate(lines, start=1):
+        try:
+            trials.append(_trial_adapter.validate_json(line))
+        except ValidationError:
+            damage.append(f"line {number} of {_TRIALS} is damaged and left out")
+    if trials and not (path / _SAMPLES).exists() and not (path / _PARTS).exists():
+        damage.append("the samples are missing: no timelines")
+    return Run(path, info, tuple(trials), tuple(damage))
+
+
+def _parse_info(path: Path, document: Any) -> RunInfo:
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(schema, int):
+        raise ResultsError(f"{path} is not a run: {_INFO} names no schema.")
+    if schema > SCHEMA:
+        raise ResultsError(
+            f"{path} has schema {schema}, this limitbench reads up to {SCHEMA}.",
+            "Install a newer limitbench.",
+        )
+    try:
+        return _info_adapter.validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ResultsError(f"{path / _INFO} is damaged at {where}: {first['msg']}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The runs of a results folder, newest first, and the folders that could not be read."""
+
+    runs: tuple[Run, ...] = ()
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def list_runs(root: Path) -> Listing:
+    """All runs below a results folder. Folders without ``run.json`` are not runs and left out."""
+    runs: list[Run] = []
+    unreadable: dict[str, str] = {}
+    for path in sorted(root.glob(f"*/{_INFO}"), reverse=True):
+        try:
+            runs.append(load(path.parent))
+        except ResultsError as error:
+            unreadable[path.parent.name] = error.message
+    return Listing(tuple(sorted(runs, key=lambda r: r.info.created, reverse=True)), unreadable)
+
+
+def find(root: Path, name: str | None) -> Run:
+    """The run of that name or path; the newest where no name is given; ResultsError if none."""
+    if name is not None:
+        for path in (root / name, Path(name)):
+            if (path / _INFO).exists():
+                return load(path)
+        near = [path.parent.name for path in root.glob(f"*{name}*/{_INFO}")]
+        if len(near) == 1:
+            return load(root / near[0])
+        hint = f"It could be: {', '.join(sorted(near)[:5])}." if near else "See `bench runs`."
+        raise ResultsError(f"no run '{name}' in {root}.", hint)
+    names = sorted(path.parent.name for path in root.glob(f"*/{_INFO}"))
+    if not names:
+        raise ResultsError(f"no run in {root}.", "`bench sweep cpu` makes one.")
+    return load(root / names[-1])
+
+
+# --- below: files ----------------------------------------------------------------------------
+
+
+def _sample_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    keys = [pa.field("trial", pa.int32()), pa.field("container", pa.int32())]
+    return pa.schema([*keys, *(pa.field(name, pa.int64()) for name in _SAMPLE_COLUMNS)])
+
+
+def _write_samples(path: Path, record: TrialRecord, samples: Sequence[Sequence[Sample]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [(i, sample) for i, series in enumerate(samples) for sample in series]
+    columns: dict[str, list[int | None]] = {
+        "trial": [record.index] * len(rows),
+        "container": [i for i, _ in rows],
+    }
+    for name in _SAMPLE_COLUMNS:
+        columns[name] = [getattr(sample, name) for _, sample in rows]
+    pq.write_table(pa.table(columns, schema=_sample_schema()), path, compression="zstd")
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,134 @@
+"""The runner in a fake world whose truth is known, and with the product made wrong on purpose."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from harness import analysis, check, runner
+from harness import plan as planning
+from harness.errors import EngineError
+from harness.model import Outcome, Plan, Status, TrialRecord
+from harness.plan import Options
+from tests.fakes import ENGINE_FACTS, HOST_FACTS, World
+
+
+@dataclass
+class Kept:
+    records: list[TrialRecord] = field(default_factory=list)
+    samples: list[runner.Samples] = field(default_factory=list)
+
+    def keep(self, record: TrialRecord, samples: runner.Samples) -> None:
+        self.records.append(record)
+        self.samples.append(samples)
+
+
+def execute(world: World, options: Options | None = None) -> tuple[Plan, Kept]:
+    plan = planning.build("cpu", options or Options(), host_cpus=2)
+    kept = Kept()
+    runner.run_plan(plan, "run", world.surroundings(), kept.keep, runner.Observer())
+    return plan, kept
+
+
+def verdicts(plan: Plan, records: list[TrialRecord]) -> dict[str, tuple[Status, str]]:
+    out = {}
+    for summary in analysis.summarise(plan, records, ENGINE_FACTS, HOST_FACTS):
+        containers = [r.containers[0] for r in records if r.point_id == summary.point.id]
+        verdict = check.judge(summary, containers)
+        out[summary.point.id] = (verdict.status, verdict.reason)
+    return out
+
+
+def test_a_faithful_host_conforms_everywhere() -> None:
+    world = World(foreign_cpus=0.03)
+    plan, kept = execute(world)
+    assert [r.outcome for r in kept.records] == [Outcome.COMPLETED] * 25
+    assert {status for status, _ in verdicts(plan, kept.records).values()} == {Status.CONFORMS}
+    assert len(world.removed) == 25
+    by_point = {r.point_id: r for r in kept.records}
+    half = by_point["cpus=0.5"].containers[0]
+    assert analysis.achieved_cpus(half) == pytest.approx(0.5)
+    assert analysis.throttled_share(half) == 1.0
+    assert analysis.longest_gap_s(half) == pytest.approx(0.050)
+    assert analysis.foreign_cpus(by_point["cpus=0.5"]) == pytest.approx(0.03, abs=1e-6)
+    assert analysis.achieved_cpus(by_point["cpus=2"].containers[0]) == pytest.approx(1.97)
+    assert len(kept.samples[0][0]) == 151  # 3 s at 50 Hz, and both edges
+
+
+def test_a_quota_five_percent_off_deviates_and_is_named() -> None:
+    plan, kept = execute(World(quota_factor=1.05), Options(values="0.25,0.5,1"))
+    for status, reason in verdicts(plan, kept.records).values():
+        assert status is Status.DEVIATES
+        assert "the kernel holds" in reason
+
+
+def test_the_wrong_cgroup_is_rejected_and_tried_again_within_bounds() -> None:
+    plan, kept = execute(World(wrong_cgroup=True), Options(values="0.5"))
+    assert len(kept.records) == 5 + runner.MAX_EXTRA_TRIALS
+    assert all("not the same thing was measured" in (r.invalid or "") for r in kept.records)
+    assert verdicts(plan, kept.records)["cpus=0.5"][0] is Status.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("foreign", "rejected"), [(0.04, False), (0.2, True)])
+def test_foreign_cpu_rejects_where_the_limit_leaves_no_room(foreign: float, rejected: bool) -> None:
+    _, kept = execute(World(foreign_cpus=foreign), Options(values="2", repeats=1))
+    assert bool(kept.records[0].invalid) is rejected
+
+
+def test_foreign_cpu_does_not_reject_where_there_is_room() -> None:
+    _, kept = execute(World(foreign_cpus=0.2), Options(values="0.5", repeats=1))
+    assert kept.records[0].invalid is None
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "outcome", "reason"),
+    [
+        ("ready", "hello", Outcome.FAILED, "no JSON object: 'hello'"),
+        ("ready", '["ready"]', Outcome.FAILED, "no JSON object"),
+        ("ready", '{"probe":"odd"}', Outcome.FAILED, "instead of being ready"),
+        ("report", "{}", Outcome.FAILED, "cannot be read"),
+        ("report", '{"probe":"report","complete":false}', Outcome.FAILED, "cut short"),
+        ("report", json.dumps({"probe": "report", "complete": True, "t_start_ns": "x"}),
+         Outcome.FAILED, "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_workload_that_prints_garbage_fails_its_trial_and_the_sweep_goes_on(
+    said: str, text: str, outcome: Outcome, reason: str
+) -> None:
+    world = World(says={said: text})
+    _, kept = execute(world, Options(values="0.5", repeats=2))
+    assert [r.outcome for r in kept.records] == [outcome] * 2
+    assert reason in (kept.records[0].failure or "")
+    assert len(world.removed) == 2
+
+
+def test_an_engine_that_dies_ends_the_sweep_and_what_was_finished_is_kept() -> None:
+    world = World(dies_at_trial=3)
+    kept = Kept()
+    plan = planning.build("cpu", Options(), host_cpus=2)
+    with pytest.raises(EngineError):
+        runner.run_plan(plan, "run", world.surroundings(), kept.keep, runner.Observer())
+    assert len(kept.records) == 3
+    assert len(world.removed) == 3
+
+
+def test_an_interrupt_passes_through_and_leaves_no_container() -> None:
+    def interrupt(number: int) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+
+    world = World(on_create=interrupt)
+    kept = Kept()
+    plan = planning.build("cpu", Options(), host_cpus=2)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_plan(plan, "run", world.surroundings(), kept.keep, runner.Observer())
+    assert len(kept.records) == len(world.removed) == 2
+
+
+def test_a_tiny_quota_may_take_its_time_to_start() -> None:
+    plan = planning.build("cpu", Options(values="0.01,1"), host_cpus=2)
+    tiny, one = (runner.start_timeout_s(point.containers[0]) for point in plan.points)
+    assert tiny > one
+    assert tiny == pytest.approx(30)
