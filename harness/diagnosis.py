@@ -1,0 +1,167 @@
+"""What of a host and engine can be measured, and what will disturb it: facts → findings. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.model import EngineFacts, HostConditions, HostFacts
+
+BUSY_LOAD_SHARE = 0.1
+"""A load average above this share of the CPUs is a host that does something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the doctor looked at. ``bad`` means that a sweep cannot work."""
+
+    subject: str
+    grade: Literal["ok", "note", "bad"]
+    text: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """The finding as plain data."""
+        return {
+            "subject": self.subject,
+            "grade": self.grade,
+            "text": self.text,
+            "remedy": self.remedy,
+        }
+
+
+def examine(
+    host: HostFacts,
+    engine: EngineFacts | None,
+    now: HostConditions,
+    *,
+    can_start: str | None = None,
+) -> list[Finding]:
+    """Findings in the order in which a user needs them.
+
+    ``can_start`` is why no private engine can be had, or empty where it can; None where an engine
+    answers already.
+    """
+    findings = [_engine(engine, can_start)]
+    if engine is not None:
+        findings += [_cgroup(host, engine), _driver(engine), *_limits(engine)]
+    findings += [
+        _root(now),
+        _cpus(host),
+        _tick(host),
+        _load(host, now),
+        _steal(host, now),
+        _governor(host),
+        _swap(host),
+    ]
+    return findings
+
+
+def _engine(engine: EngineFacts | None, can_start: str | None) -> Finding:
+    if engine is not None:
+        whose = "private, started by `bench engine start`" if engine.private else engine.host
+        return Finding(
+            "engine", "ok", f"Docker {engine.version} ({whose}), {engine.runtime} "
+            f"{engine.runtime_version}, {engine.storage_driver}",
+        )  # fmt: skip
+    if not can_start:
+        return Finding(
+            "engine", "note", "none answers; `bench sweep` will start a private one",
+            "Nothing to do, or name yours with --engine-host or DOCKER_HOST.",
+        )  # fmt: skip
+    return Finding("engine", "bad", f"none answers, and none can be started: {can_start}",
+                   "Start Docker, or name an engine with --engine-host.")  # fmt: skip
+
+
+def _cgroup(host: HostFacts, engine: EngineFacts) -> Finding:
+    if engine.kernel != host.kernel:
+        return Finding(
+            "cgroup", "bad",
+            f"the engine runs on another kernel ({engine.kernel}, here {host.kernel}): its cgroup "
+            "files are not at hand", "Run bench on the engine's own host.",
+        )  # fmt: skip
+    if host.cgroup_version is None:
+        return Finding(
+            "cgroup", "note", "the host's root cgroup is not visible: foreign CPU stays unknown",
+            "Run bench on the host itself, not in a container.",
+        )  # fmt: skip
+    return Finding("cgroup", "ok", f"v{engine.cgroup_version}, counters and root readable here")
+
+
+def _driver(engine: EngineFacts) -> Finding:
+    if engine.cgroup_driver == "systemd":
+        return Finding(
+            "driver", "note", "systemd: it rounds quotas up to 1 % of a CPU",
+            "Values of --cpus with two decimals are not affected.",
+        )  # fmt: skip
+    return Finding("driver", "ok", engine.cgroup_driver)
+
+
+def _limits(engine: EngineFacts) -> list[Finding]:
+    # The daemon's own warnings name each limit that the kernel does not offer.
+    missing = [text.removeprefix("WARNING: ") for text in engine.warnings if "limit" in text
+               or "cfs" in text or "cpuset" in text or "shares" in text]  # fmt: skip
+    if not missing:
+        return [Finding("limits", "ok", "the engine reports every limit as supported")]
+    return [
+        Finding("limits", "note", text, "Not exercisable here: the kernel or its boot options "
+                "lack it.") for text in missing
+    ]  # fmt: skip
+
+
+def _root(now: HostConditions) -> Finding:
+    if now.root:
+        return Finding("root", "ok", "yes: the sampler can raise its priority")
+    return Finding("root", "note", "no: reads may come late beside busy containers",
+                   "Run as root for exact window edges.")  # fmt: skip
+
+
+def _cpus(host: HostFacts) -> Finding:
+    where = f", {host.virtualisation}" if host.virtualisation else ""
+    text = f"{host.cpus} x {host.cpu_model}{where}"
+    if host.usable_cpus < host.cpus:
+        return Finding("CPUs", "note", f"{text}; this process may use {host.usable_cpus} of them",
+                       "An affinity or cpuset binds us, and an engine that we start.")  # fmt: skip
+    return Finding("CPUs", "ok", text)
+
+
+def _tick(host: HostFacts) -> Finding:
+    hz = round(1e9 / host.tick_ns)
+    return Finding(
+        "tick", "ok", f"{host.tick_ns / 1e6:g} ms ({hz} Hz): CPU counters move in such steps"
+    )
+
+
+def _load(host: HostFacts, now: HostConditions) -> Finding:
+    if now.load > max(0.3, BUSY_LOAD_SHARE * host.cpus):
+        return Finding("load", "note", f"{now.load:.2f} tasks were runnable over the last minute",
+                       "Stop what else runs: foreign CPU rejects trials.")  # fmt: skip
+    return Finding("load", "ok", f"{now.load:.2f} tasks runnable over the last minute")
+
+
+def _steal(host: HostFacts, now: HostConditions) -> Finding:
+    if now.steal_share is None:
+        return Finding("steal", "note", "not known: /proc/stat cannot be read")
+    if now.steal_share > 0.005:
+        return Finding(
+            "steal", "note", f"{now.steal_share:.1%} of the CPU time since boot went to other "
+            "machines; docker stats' CPU % leaves it out and reads too high",
+            "Measure on a host of your own, or at another hour.",
+        )  # fmt: skip
+    return Finding("steal", "ok", f"{now.steal_share:.2%} of the CPU time since boot")
+
+
+def _governor(host: HostFacts) -> Finding:
+    if host.governor in (None, "performance"):
+        return Finding("governor", "ok", host.governor or "none: the host sets no frequency")
+    return Finding(
+        "governor", "note", f"{host.governor}: work per CPU second changes with the load",
+        "Shares of CPU are not affected; for work figures set 'performance'.",
+    )  # fmt: skip
+
+
+def _swap(host: HostFacts) -> Finding:
+    if not host.swap_bytes:
+        return Finding("swap", "note", "none: --memory-swap has nothing to give",
+                       "Only swap sweeps need it.")  # fmt: skip
+    return Finding("swap", "ok", f"{host.swap_bytes / 2**30:.1f} GiB")

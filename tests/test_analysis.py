@@ -1,0 +1,79 @@
+"""Intervals with the coverage they claim, and estimators against a known truth."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import analysis
+
+
+@pytest.mark.parametrize(
+    ("n", "ranks", "coverage"),
+    [(5, (1, 5), 0.9375), (6, (1, 6), 0.96875), (8, (2, 7), 0.9297), (10, (2, 9), 0.9785)],
+)
+def test_order_statistics_have_the_binomial_coverage(
+    n: int, ranks: tuple[int, int], coverage: float
+) -> None:
+    found = analysis.order_statistic_ranks(n)
+    assert found is not None
+    assert found[:2] == ranks
+    assert found[2] == pytest.approx(coverage, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4])
+def test_below_five_trials_no_order_statistics_reach_90_percent(n: int) -> None:
+    assert analysis.order_statistic_ranks(n) is None
+
+
+@pytest.mark.parametrize("n", [5, 7, 10, 20])
+def test_the_stated_coverage_is_the_simulated_one_whatever_the_distribution(n: int) -> None:
+    rng = random.Random(n)
+    hits, rounds = 0, 4000
+    stated = 0.0
+    for _ in range(rounds):
+        # skewed: most trials near the truth, some far above it; its median is ln 2
+        found = analysis.estimate("x", "1", [rng.expovariate(1.0) for _ in range(n)])
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        assert found.confidence is not None
+        stated = found.confidence
+        hits += found.low <= 0.6931471805599453 <= found.high
+    # 4 standard errors of a share over 4000 rounds
+    assert hits / rounds == pytest.approx(stated, abs=4 * (stated * (1 - stated) / rounds) ** 0.5)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_few_trials_get_students_t_with_its_coverage_for_normal_errors(n: int) -> None:
+    rng = random.Random(n)
+    hits, rounds = 0, 4000
+    for _ in range(rounds):
+        found = analysis.estimate("x", "1", [rng.gauss(1.0, 0.1) for _ in range(n)])
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        assert found.method == "Student's t"
+        hits += found.low <= 1.0 <= found.high
+    assert hits / rounds == pytest.approx(0.90, abs=0.02)
+
+
+def test_one_trial_has_no_interval_and_none_has_no_estimate() -> None:
+    one = analysis.estimate("x", "1", [0.5])
+    assert one is not None
+    assert (one.median, one.low, one.high, one.confidence) == (0.5, None, None, None)
+    assert analysis.estimate("x", "1", []) is None
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=60))
+def test_the_median_lies_in_its_interval(values: list[float]) -> None:
+    found = analysis.estimate("x", "1", values)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= found.median <= found.high
+    assert found.confidence is not None
+    assert found.confidence >= analysis.CONFIDENCE
