@@ -1,0 +1,41 @@
+"""``bench doctor``: what of this host and engine can be measured, and what will disturb it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from harness.cli.options import engine_host_option, json_option
+
+_MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "red")}
+
+
+@click.command()
+@engine_host_option
+@json_option
+def doctor(engine_host: str | None, as_json: bool) -> int:
+    """Tell what of this host and engine can be measured, what will disturb it, and the remedy.
+
+    Changes nothing and starts nothing. Exits 4 where `bench sweep` cannot work here.
+    """
+    from harness import diagnosis, host
+    from harness.engine import DockerEngine, can_start_private, find_engine
+
+    connection = find_engine(engine_host)
+    engine = DockerEngine(connection).facts() if connection else None
+    findings = diagnosis.examine(
+        host.facts(),
+        engine,
+        host.conditions(),
+        can_start=can_start_private() if connection is None else None,
+    )
+    if as_json:
+        click.echo(json.dumps([finding.as_json() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark, colour = _MARKS[finding.grade]
+            click.echo(f"{click.style(f'{mark:<5}', fg=colour)}{finding.subject}: {finding.text}")
+            if finding.remedy:
+                click.echo(f"{'':<5}→ {finding.remedy}")
+    return 4 if any(finding.grade == "bad" for finding in findings) else 0

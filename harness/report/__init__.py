@@ -1,0 +1,1 @@
+"""Terminal, Markdown, JSON and HTML from one view-model (``report.view``)."""

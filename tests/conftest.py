@@ -1,0 +1,91 @@
+"""The engine of the tests that need one, and a world of its own for every test.
+
+A test marked ``engine`` runs wherever an engine can be had, installed and started if need be. It
+is skipped only where there is none and no means to get one, which is said loudly at the end; with
+``BENCH_REQUIRE_ENGINE=1`` even that is a failure. Any other trouble with the engine always is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import EngineError
+
+if TYPE_CHECKING:
+    from harness.engine import Connection
+
+NO_ENGINE = pytest.StashKey[str]()
+ENGINE_TESTS = pytest.StashKey[int]()
+KEPT = {"BENCH_ENGINE_DIR", "BENCH_INSTALL_ENGINE", "BENCH_REQUIRE_ENGINE"}
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    marked = [item for item in session.items if item.get_closest_marker("engine")]
+    session.config.stash[ENGINE_TESTS] = len(marked)
+
+
+@pytest.fixture(scope="session")
+def engine_connection(pytestconfig: pytest.Config) -> Iterator[Connection]:
+    """The engine that `bench sweep` would use; one that this session started ends with it."""
+    from harness.engine import daemon, find_engine, obtain_engine
+
+    def say(text: str) -> None:
+        with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            pytestconfig.pluginmanager.getplugin("terminalreporter").write_line(f"\n{text}")
+
+    found = find_engine(None)
+    try:
+        connection = found or obtain_engine(None, say)
+    except EngineError as error:
+        if may_be_skipped():
+            pytestconfig.stash[NO_ENGINE] = str(error)
+            pytest.skip(f"no engine: {error}")
+        raise
+    yield connection
+    if found is None and connection.private:
+        daemon.stop()
+
+
+def may_be_skipped() -> bool:
+    """Whether an engine can fairly be missing here: it was not required, and cannot be had."""
+    required = os.environ.get("BENCH_REQUIRE_ENGINE", "") not in ("", "0")
+    may_install = os.environ.get("BENCH_INSTALL_ENGINE") == "auto" and shutil.which("apt-get")
+    means = os.geteuid() == 0 and (shutil.which("dockerd") or may_install)
+    return not required and not means
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if NO_ENGINE in config.stash:
+        count = config.stash[ENGINE_TESTS]
+        terminalreporter.section(f"{count} TESTS WITH REAL CONTAINERS WERE SKIPPED", red=True)
+        terminalreporter.line(f"Why:        {config.stash[NO_ENGINE]}", red=True)
+        terminalreporter.line(
+            "What to do: run as root on Debian or Ubuntu, which installs and starts an engine, or "
+            "set DOCKER_HOST to one. BENCH_REQUIRE_ENGINE=1 makes this a failure.",
+            red=True,
+        )
+
+
+@pytest.fixture(autouse=True)
+def world_of_its_own(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No test reads the user's settings or writes to the user's results."""
+    for name in os.environ:
+        if name.startswith("BENCH_") and name not in KEPT:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path / "results"))
+    if request.node.get_closest_marker("engine"):
+        request.getfixturevalue("engine_connection")  # by way of the user's DOCKER_HOST or context
+    else:
+        for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_CONFIG_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path))

@@ -1,0 +1,233 @@
+"""`bench sweep cpu` on a real engine: measured numbers against the promise, and what goes wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import analysis, check, host, runner, store
+from harness import plan as planning
+from harness.engine import Connection, Container, DockerEngine
+from harness.engine.containers import LABEL
+from harness.model import Limits, Outcome, Status, TrialRecord
+from harness.plan import Options
+
+pytestmark = pytest.mark.engine
+
+TOLERANCE = 0.02
+"""Twice what the law allows: these tests run beside whatever else the machine does."""
+
+BENCH = str(Path(sys.executable).with_name("bench"))
+
+
+def bench_env(connection: Connection) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "DOCKER_"))}
+    return {**kept, "BENCH_ENGINE_HOST": connection.host}
+
+
+def ours(connection: Connection) -> list[str]:
+    found = connection.api.containers(all=True, filters={"label": LABEL})
+    return [container["Id"] for container in found]
+
+
+@pytest.fixture
+def engine(engine_connection: Connection) -> DockerEngine:
+    return DockerEngine(engine_connection)
+
+
+def execute(
+    engine: DockerEngine,
+    options: Options,
+    *,
+    change: Callable[[runner.Surroundings], runner.Surroundings] = lambda where: where,
+) -> tuple[planning.Plan, list[TrialRecord], runner.Surroundings]:
+    facts = engine.facts()
+    where = change(runner.real_surroundings(engine, facts, host.facts()))
+    plan = planning.build("cpu", options, host_cpus=facts.cpus)
+    records: list[TrialRecord] = []
+    runner.run_plan(
+        plan, "test", where, lambda record, samples: records.append(record), runner.Observer()
+    )
+    return plan, records, where
+
+
+def summaries(
+    plan: planning.Plan, records: list[TrialRecord], where: runner.Surroundings
+) -> dict[str, analysis.PointSummary]:
+    found = analysis.summarise(plan, records, where.engine_facts, where.host_facts)
+    return {summary.point.id: summary for summary in found}
+
+
+def verdict(
+    plan: planning.Plan, records: list[TrialRecord], where: runner.Surroundings, point: str
+) -> tuple[Status, str]:
+    containers = [r.containers[0] for r in records if r.point_id == point and analysis.counts(r)]
+    found = check.judge(summaries(plan, records, where)[point], containers)
+    return found.status, found.reason
+
+
+def test_the_command_measures_what_the_limits_promise(
+    engine_connection: Connection, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [BENCH, "sweep", "cpu", "--values", "0.25,0.5,1", "--duration", "2.5", "--json"],
+        cwd=tmp_path, env=bench_env(engine_connection), capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [point["requested"] for point in result["points"]] == ["0.25", "0.5", "1"]
+    for point in result["points"]:
+        assert point["valid"] >= 3, result["rejected"]
+        assert abs(point["error"]["median"]) <= TOLERANCE
+        assert point["kernel"] == f"{float(point['requested']) * 100_000:.0f}/100000 µs"
+        assert point["engine"] == f"{point['requested']} CPUs"
+        assert point["throttled_share"]["median"] > 0.9
+        assert point["docker_stats_frames"] >= 1
+        # an outside and an inside that nothing connects but the container
+        assert abs(point["inside_cpus"]["median"] / point["achieved_cpus"]["median"] - 1) <= 0.02
+    half = result["points"][1]
+    assert 0.040 <= half["longest_gap_s"]["median"] <= 0.110  # 50 ms, or a period more
+    run = store.load(tmp_path / result["path"])
+    assert run.info.status == "finished"
+    assert run.damage == ()
+    assert run.info.workload.image_id.startswith("sha256:")
+    assert run.samples().num_rows > 0.9 * 15 * 2.5 * 50
+    assert ours(engine_connection) == []
+
+
+def test_a_point_that_wants_the_host_is_judged_by_what_is_left(engine: DockerEngine) -> None:
+    cpus = engine.facts().cpus
+    plan, records, where = execute(engine, Options(values=f"{cpus}", duration_s=2.0))
+    found = summaries(plan, records, where)[f"cpus={cpus}"]
+    assert found.valid >= 3, [record.invalid for record in records]
+    assert found.expected_cpus is not None
+    assert found.expected_cpus < cpus
+    assert found.error is not None
+    assert abs(found.error.median) <= TOLERANCE
+
+
+class FivePercentOff(DockerEngine):
+    """A product made wrong on purpose: the limit that it sets is not the one asked for."""
+
+    def create(self, *, name: str, run: str, limits: Limits, command: list[str]) -> Container:
+        assert limits.cpus is not None
+        wrong = dataclasses.replace(limits, cpus=limits.cpus * 1.05)
+        return super().create(name=name, run=run, limits=wrong, command=command)
+
+
+def test_a_quota_five_percent_off_is_found_by_its_numbers_and_by_the_read_back(
+    engine_connection: Connection,
+) -> None:
+    plan, records, where = execute(
+        FivePercentOff(engine_connection), Options(values="0.5", duration_s=2.0)
+    )
+    status, reason = verdict(plan, records, where, "cpus=0.5")
+    assert status is Status.DEVIATES, reason
+    assert "the kernel holds 52500/100000 µs" in reason
+    found = summaries(plan, records, where)["cpus=0.5"]
+    assert found.error is not None
+    assert found.error.median == pytest.approx(0.05, abs=0.01)
+
+
+def test_the_wrong_containers_cgroup_is_rejected(engine: DockerEngine) -> None:
+    idle = engine.create(
+        name="limitbench-test-idle", run="test-idle", limits=Limits(),
+        command=["spin", "--threads", "1", "--deadline", "60"],
+    )  # fmt: skip
+    try:
+        pid = idle.start()
+
+        def wrong(where: runner.Surroundings) -> runner.Surroundings:
+            right = where.open_cgroup
+            return dataclasses.replace(where, open_cgroup=lambda _pid, _id: right(pid, idle.id))
+
+        plan, records, where = execute(
+            engine, Options(values="0.5", duration_s=1.0, repeats=2), change=wrong
+        )
+    finally:
+        idle.remove()
+    assert all("not the same thing was measured" in (r.invalid or "") for r in records)
+    assert verdict(plan, records, where, "cpus=0.5")[0] is Status.INCONCLUSIVE
+
+
+def test_a_limit_that_the_engine_refuses_is_a_trial_that_did_not_start(
+    engine_connection: Connection,
+) -> None:
+    class Refused(DockerEngine):
+        def create(self, *, name: str, run: str, limits: Limits, command: list[str]) -> Container:
+            beyond = Limits(cpus=4096.0)
+            return super().create(name=name, run=run, limits=beyond, command=command)
+
+    _, records, _ = execute(Refused(engine_connection), Options(values="0.5", repeats=2))
+    assert [record.outcome for record in records] == [Outcome.NOT_STARTED] * 2
+    assert "range of CPUs" in (records[0].failure or "").replace("Range", "range")
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_keeps_finished_trials_and_leaves_no_container(
+    engine_connection: Connection, tmp_path: Path, signum: int, code: int
+) -> None:
+    process = subprocess.Popen(
+        [BENCH, "sweep", "cpu", "--quick", "--repeats", "50"], cwd=tmp_path,
+        env=bench_env(engine_connection), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for_trials(tmp_path, 1)
+    time.sleep(0.9)  # into a window
+    process.send_signal(signum)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == code, stderr
+    assert "Traceback" not in stderr
+    assert "interrupted" in stdout
+    (path,) = (tmp_path / "results").iterdir()
+    run = store.load(path)
+    assert run.info.status == "interrupted"
+    assert len(run.trials) >= 1
+    assert run.samples().num_rows > 0
+    assert ours(engine_connection) == []
+
+
+def test_the_workload_ends_by_itself_where_the_harness_is_killed(
+    engine_connection: Connection, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [BENCH, "sweep", "cpu", "--values", "0.5", "--duration", "1"], cwd=tmp_path,
+        env=bench_env(engine_connection), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for_trials(tmp_path, 1)
+    time.sleep(0.9)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    try:
+        while time.monotonic() < deadline:
+            if not engine_connection.api.containers(filters={"label": LABEL}):
+                break
+            time.sleep(0.1)
+        assert engine_connection.api.containers(filters={"label": LABEL}) == []
+    finally:
+        done = subprocess.run(
+            [BENCH, "clean", "--json"], env=bench_env(engine_connection), cwd=tmp_path,
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    assert json.loads(done.stdout)["removed"] == 1
+    assert ours(engine_connection) == []
+
+
+def wait_for_trials(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        lines = [p.read_bytes().count(b"\n") for p in folder.glob("results/*/trials.jsonl")]
+        if sum(lines) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no trial was finished in time")
