@@ -35,14 +35,13 @@ def examine(
     engine: EngineFacts | None,
     now: HostConditions,
     *,
-    can_start: str | None = None,
+    obstacle: str = "",
 ) -> list[Finding]:
     """Findings in the order in which a user needs them.
 
-    ``can_start`` is why no private engine can be had, or empty where it can; None where an engine
-    answers already.
+    ``obstacle`` is why no private engine can be had, where no engine answers; empty where it can.
     """
-    findings = [_engine(engine, can_start)]
+    findings = [_engine(engine, obstacle)]
     if engine is not None:
         findings += [_cgroup(host, engine), _driver(engine), *_limits(engine)]
     findings += [
@@ -50,26 +49,26 @@ def examine(
         _cpus(host),
         _tick(host),
         _load(host, now),
-        _steal(host, now),
+        _steal(now),
         _governor(host),
         _swap(host),
     ]
     return findings
 
 
-def _engine(engine: EngineFacts | None, can_start: str | None) -> Finding:
+def _engine(engine: EngineFacts | None, obstacle: str) -> Finding:
     if engine is not None:
         whose = "private, started by `bench engine start`" if engine.private else engine.host
         return Finding(
             "engine", "ok", f"Docker {engine.version} ({whose}), {engine.runtime} "
             f"{engine.runtime_version}, {engine.storage_driver}",
         )  # fmt: skip
-    if not can_start:
+    if not obstacle:
         return Finding(
             "engine", "note", "none answers; `bench sweep` will start a private one",
             "Nothing to do, or name yours with --engine-host or DOCKER_HOST.",
         )  # fmt: skip
-    return Finding("engine", "bad", f"none answers, and none can be started: {can_start}",
+    return Finding("engine", "bad", f"none answers, and none can be started: {obstacle}",
                    "Start Docker, or name an engine with --engine-host.")  # fmt: skip
 
 
@@ -139,7 +138,7 @@ def _load(host: HostFacts, now: HostConditions) -> Finding:
     return Finding("load", "ok", f"{now.load:.2f} tasks runnable over the last minute")
 
 
-def _steal(host: HostFacts, now: HostConditions) -> Finding:
+def _steal(now: HostConditions) -> Finding:
     if now.steal_share is None:
         return Finding("steal", "note", "not known: /proc/stat cannot be read")
     if now.steal_share > 0.005:

@@ -39,8 +39,8 @@ def engine_connection(pytestconfig: pytest.Config) -> Iterator[Connection]:
         with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             pytestconfig.pluginmanager.getplugin("terminalreporter").write_line(f"\n{text}")
 
-    found = find_engine(None)
     try:
+        found = find_engine(None)
         connection = found or obtain_engine(None, say)
     except EngineError as error:
         if may_be_skipped():

@@ -20,7 +20,7 @@ def doctor(engine_host: str | None, as_json: bool) -> int:
     Changes nothing and starts nothing. Exits 4 where `bench sweep` cannot work here.
     """
     from harness import diagnosis, host
-    from harness.engine import DockerEngine, can_start_private, find_engine
+    from harness.engine import DockerEngine, find_engine, private_engine_obstacle
 
     connection = find_engine(engine_host)
     engine = DockerEngine(connection).facts() if connection else None
@@ -28,7 +28,7 @@ def doctor(engine_host: str | None, as_json: bool) -> int:
         host.facts(),
         engine,
         host.conditions(),
-        can_start=can_start_private() if connection is None else None,
+        obstacle="" if connection else private_engine_obstacle(),
     )
     if as_json:
         click.echo(json.dumps([finding.as_json() for finding in findings], indent=2))

@@ -5,7 +5,13 @@ The only folder that imports docker. What the rest of the harness needs is named
 
 from __future__ import annotations
 
-from harness.engine.connect import Connection, find_engine, obtain_engine
+from harness.engine.connect import (
+    Connection,
+    find_engine,
+    obtain_engine,
+    private_engine_obstacle,
+    start_private,
+)
 from harness.engine.containers import Container, DockerEngine, Engine, engine_settings
 
 __all__ = [
@@ -16,4 +22,6 @@ __all__ = [
     "engine_settings",
     "find_engine",
     "obtain_engine",
+    "private_engine_obstacle",
+    "start_private",
 ]
