@@ -77,10 +77,12 @@ def _compile(root: Path, architecture: str, folder: Path) -> Path:
     if installed != pinned:  # only without build isolation
         raise RuntimeError(f"a wheel needs ziglang=={pinned}; installed: {installed}")
     made = folder / f"probe-{architecture}"
+    # In the order of harness/engine/image.py: the same source must give the same binary.
+    sources = sorted(path.name for path in (root / "workloads" / "probe").glob("*.c"))
     caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(folder / "zig"))
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", recipe["targets"][architecture]]
     done = subprocess.run(
-        [*compiler, *recipe["flags"], "probe.c", "-o", str(made)],
+        [*compiler, *recipe["flags"], *sources, "-o", str(made)],
         cwd=root / "workloads" / "probe",
         env={**os.environ, **caches},
         check=False,

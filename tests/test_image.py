@@ -165,14 +165,29 @@ def test_second_call_takes_the_cached_binary(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("tmp")]
 
 
-def test_a_changed_source_is_compiled_anew(workloads: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("probe.h", "#define VERSION 1", "#define VERSION 2"), ("probe.c", '"probe %d', '"probe 2')],
+)
+def test_a_changed_source_or_header_is_compiled_anew(
+    name: str, old: str, new: str, workloads: Path, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     before = probe_binary(HERE, root=workloads, cache=cache)
-    source = workloads / "probe" / "probe.c"
-    source.write_text(source.read_text().replace("#define VERSION 1", "#define VERSION 2"))
+    source = workloads / "probe" / name
+    text = source.read_text()
+    assert old in text
+    source.write_text(text.replace(old, new))
     after = probe_binary(HERE, root=workloads, cache=cache)
     assert after.path != before.path
     assert subprocess.check_output([after.path, "--version"]) == b"probe 2\n"
+
+
+def test_same_source_same_binary_wherever_it_lies(workloads: Path, tmp_path: Path) -> None:
+    here = probe_binary(HERE, cache=tmp_path / "one")
+    there = probe_binary(HERE, root=workloads, cache=tmp_path / "two")
+    assert there.path != here.path
+    assert build_image(there) == build_image(here)
 
 
 def test_several_at_once_get_the_same_whole_binary(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from build import ProjectBuilder
 from build.env import DefaultIsolatedEnv
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+SOURCES = {f"workloads/probe/{path.name}" for path in CHECKOUT.glob("workloads/probe/*.[ch]")}
 INPUTS = ("CHANGELOG.md", "LICENSE", "README.md", "buildtools", "harness", "pyproject.toml")
 
 
@@ -52,7 +53,8 @@ def test_an_sdist_makes_a_wheel_with_both_probes(project: Path, tmp_path: Path) 
         names = {name.partition("/")[2] for name in tar.getnames()}
         tar.extractall(tmp_path / "unpacked", filter="data")
     assert {
-        *("workloads/probe/probe.c", "workloads/probe/build.toml"),
+        *SOURCES,
+        "workloads/probe/build.toml",
         *("buildtools/limitbench_backend.py", "pyproject.toml", "LICENSE"),
     } <= names
     assert not [name for name in names if name.startswith(("results", "notebooks", ".cache"))]
@@ -65,7 +67,7 @@ def test_an_sdist_makes_a_wheel_with_both_probes(project: Path, tmp_path: Path) 
         opened.extractall(tmp_path / "installed")
     probes = {f"harness/workloads/probe/bin/probe-{name}" for name in ("x86_64", "aarch64")}
     assert probes < held
-    assert {"harness/py.typed", "harness/workloads/probe/probe.c"} < held
+    assert {"harness/py.typed", *(f"harness/{name}" for name in SOURCES)} < held
     templates = {path.name for path in (CHECKOUT / "harness" / "report").glob("*.j2")}
     assert {f"harness/report/{name}" for name in templates} <= held
     assert {name.partition("/")[0] for name in held if ".dist-info/" not in name} == {"harness"}

@@ -6,7 +6,7 @@ Nothing here asserts a speed: the machine may be busy. Only what holds on any ma
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import os
 import platform
 import signal
@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 
 from harness.engine.image import probe_binary
-
-MS = 1_000_000
+from tests.probing import MS, Running, running
 
 
 @pytest.fixture(scope="module")
@@ -28,67 +27,26 @@ def probe() -> Path:
     return probe_binary(platform.machine()).path
 
 
-class Running:
-    """A probe that was started, and its end of the conversation."""
-
-    def __init__(self, probe: Path, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [probe, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def hear(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        message: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return message
-
-    def tell(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-
-    def end(self) -> tuple[int, str]:
-        """Its exit code and what it wrote to stderr; its standard input is closed first."""
-        _, errors = self.process.communicate(timeout=20)
-        return self.process.returncode, errors
-
-    def clear_away(self) -> None:
-        """Leave neither process nor pipe, whatever state they are in."""
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            assert pipe is not None
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-
 @contextlib.contextmanager
 def spinning(probe: Path, threads: int = 1, deadline_s: int = 20, *more: str) -> Iterator[Running]:
-    running = Running(
-        probe, "spin", "--threads", str(threads), "--deadline", str(deadline_s), *more
-    )
-    try:
-        assert running.hear() == {
+    options = ("--threads", str(threads), "--deadline", str(deadline_s), *more)
+    with running(probe, "spin", *options) as started:
+        assert started.hear() == {
             "probe": "ready",
             "version": 1,
             "mode": "spin",
             "threads": threads,
         }
-        yield running
-    finally:
-        running.clear_away()
+        yield started
 
 
 def measure(probe: Path, threads: int, warmup_ms: int, window_ms: int) -> dict[str, Any]:
-    with spinning(probe, threads) as running:
-        running.tell(f"go {warmup_ms * MS} {window_ms * MS}")
+    with spinning(probe, threads) as spinner:
+        spinner.tell(f"go {warmup_ms * MS} {window_ms * MS}")
         time.sleep((warmup_ms + window_ms) / 1e3 + 0.05)
-        running.tell("stop")
-        report = running.hear()
-        assert running.end() == (0, "")
+        spinner.tell("stop")
+        report = spinner.hear()
+        assert spinner.end() == (0, "")
     return report
 
 
@@ -97,7 +55,7 @@ def test_report_has_its_whole_shape_in_integers(probe: Path) -> None:
     report = measure(probe, threads=2, warmup_ms=20, window_ms=100)
     assert set(report) == {
         *("probe", "version", "mode", "complete", "t_start_ns", "t_end_ns"),
-        *("gap_threshold_ns", "gap_edges_ns", "gap_histogram", "threads"),
+        *("gap_threshold_ns", "gap_edges_ns", "gap_histogram", "gap_list", "threads"),
     }
     assert (report["probe"], report["version"], report["mode"]) == ("report", 1, "spin")
     assert report["complete"] is True
@@ -106,9 +64,12 @@ def test_report_has_its_whole_shape_in_integers(probe: Path) -> None:
     assert len(report["threads"]) == 2
     for thread in report["threads"]:
         assert set(thread) == {
-            *("t_start_ns", "t_end_ns", "cpu_ns", "work", "gaps", "gap_total_ns", "gap_max_ns")
+            *("t_start_ns", "t_end_ns", "cpu_ns", "work", "gaps", "gap_total_ns", "gap_max_ns"),
+            "cpus",
         }
-        assert all(type(value) is int for value in thread.values())
+        assert all(len(count) == 2 for count in thread["cpus"])
+        numbers = itertools.chain(thread.values(), *thread.pop("cpus"))
+        assert all(type(value) is int for value in numbers)
 
 
 def test_a_thread_uses_no_more_cpu_than_there_is_time(probe: Path) -> None:
@@ -122,6 +83,37 @@ def test_a_thread_uses_no_more_cpu_than_there_is_time(probe: Path) -> None:
         assert thread["cpu_ns"] <= 100 * MS + slack_ns
         assert (thread["work"] > 0) == (thread["t_start_ns"] < report["t_end_ns"])
         assert thread["gap_max_ns"] <= thread["gap_total_ns"] <= 100 * MS
+
+
+def test_every_unit_was_done_on_a_cpu_that_it_may_run_on(probe: Path) -> None:
+    report = measure(probe, threads=3, warmup_ms=10, window_ms=100)
+    for thread in report["threads"]:
+        cpus = [cpu for cpu, _ in thread["cpus"]]
+        assert len(set(cpus)) == len(cpus)
+        assert set(cpus) <= os.sched_getaffinity(0)
+        assert all(units > 0 for _, units in thread["cpus"])
+        assert sum(units for _, units in thread["cpus"]) == thread["work"]
+
+
+def test_a_pinned_thread_is_seen_on_its_cpu_and_after_a_move_on_the_other(probe: Path) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    first, last = allowed[0], allowed[-1]
+    with spinning(probe, 2) as spinner:
+        threads = [int(path.name) for path in Path(f"/proc/{spinner.process.pid}/task").iterdir()]
+        move(threads, first)
+        spinner.tell(f"go {20 * MS} {400 * MS}")
+        time.sleep(0.2)
+        move(threads, last)
+        time.sleep(0.3)
+        spinner.tell("stop")
+        report = spinner.hear()
+    for thread in report["threads"]:
+        assert {cpu for cpu, _ in thread["cpus"]} == {first, last}
+
+
+def move(threads: list[int], cpu: int) -> None:
+    for thread in threads:
+        os.sched_setaffinity(thread, {cpu})
 
 
 def test_histogram_counts_every_gap_once(probe: Path) -> None:
@@ -139,31 +131,59 @@ def test_histogram_counts_every_gap_once(probe: Path) -> None:
     assert edges[longest_bin] <= longest_ns < edges[longest_bin + 1]
 
 
+def test_listed_gaps_are_those_that_were_counted(probe: Path) -> None:
+    threads = 4 * (os.cpu_count() or 1)
+    report = measure(probe, threads=threads, warmup_ms=10, window_ms=200)
+    left = list(report["gap_list"])
+    for thread in report["threads"]:
+        # Room for 4096 of all threads, which so short a window cannot fill.
+        listed, left = left[: thread["gaps"]], left[thread["gaps"] :]
+        assert sum(length for _, length in listed) == thread["gap_total_ns"]
+        assert max((length for _, length in listed), default=0) == thread["gap_max_ns"]
+        end = 0
+        for start, length in listed:
+            assert end <= start
+            assert length >= report["gap_threshold_ns"]
+            end = start + length
+        assert end <= 200 * MS
+    assert left == []
+
+
+def test_no_more_gaps_are_listed_than_there_is_room_for(probe: Path) -> None:
+    with spinning(probe, 1024, 20, "--gap-us", "10") as spinner:
+        spinner.tell(f"go 0 {300 * MS}")
+        time.sleep(0.35)
+        spinner.tell("stop")
+        report = spinner.hear()
+    listed = sum(min(thread["gaps"], 4) for thread in report["threads"])
+    assert len(report["gap_list"]) == listed
+
+
 def test_edges_follow_the_threshold(probe: Path) -> None:
-    with spinning(probe, 1, 20, "--gap-us", "1000") as running:
-        running.tell(f"go 0 {MS}")
+    with spinning(probe, 1, 20, "--gap-us", "1000") as spinner:
+        spinner.tell(f"go 0 {MS}")
         time.sleep(0.05)
-        running.tell("stop")
-        report = running.hear()
+        spinner.tell("stop")
+        report = spinner.hear()
     assert report["gap_threshold_ns"] == MS
     assert report["gap_edges_ns"][:2] == [1_000_000, 1_333_521]
     assert report["gap_edges_ns"][8::8] == [10 * MS, 100 * MS, 1000 * MS, 10_000 * MS]
 
 
-def stop_for(running: Running, seconds: float) -> None:
-    running.process.send_signal(signal.SIGSTOP)
+def stop_for(spinner: Running, seconds: float) -> None:
+    spinner.process.send_signal(signal.SIGSTOP)
     time.sleep(seconds)
-    running.process.send_signal(signal.SIGCONT)
+    spinner.process.send_signal(signal.SIGCONT)
 
 
 def test_a_stopped_process_shows_as_a_gap_of_every_thread(probe: Path) -> None:
-    with spinning(probe, 2) as running:
-        running.tell(f"go 0 {400 * MS}")
+    with spinning(probe, 2) as spinner:
+        spinner.tell(f"go 0 {400 * MS}")
         time.sleep(0.1)
-        stop_for(running, 0.1)
+        stop_for(spinner, 0.1)
         time.sleep(0.3)
-        running.tell("stop")
-        report = running.hear()
+        spinner.tell("stop")
+        report = spinner.hear()
     for thread in report["threads"]:
         # Signals take effect when the process next enters the kernel, at the tick at the latest.
         assert thread["gap_max_ns"] >= 80 * MS
@@ -171,14 +191,14 @@ def test_a_stopped_process_shows_as_a_gap_of_every_thread(probe: Path) -> None:
 
 
 def test_a_gap_across_an_edge_counts_with_what_lies_inside(probe: Path) -> None:
-    with spinning(probe, 1) as running:
+    with spinning(probe, 1) as spinner:
         # The window is 200 to 600 ms after go; off the CPU from 50 to 300 ms after it.
-        running.tell(f"go {200 * MS} {400 * MS}")
+        spinner.tell(f"go {200 * MS} {400 * MS}")
         time.sleep(0.05)
-        stop_for(running, 0.25)
+        stop_for(spinner, 0.25)
         time.sleep(0.35)
-        running.tell("stop")
-        report = running.hear()
+        spinner.tell("stop")
+        report = spinner.hear()
     (thread,) = report["threads"]
     late_ns = thread["t_start_ns"] - report["t_start_ns"]
     assert late_ns >= 50 * MS
@@ -188,12 +208,12 @@ def test_a_gap_across_an_edge_counts_with_what_lies_inside(probe: Path) -> None:
 
 
 def test_a_window_slept_through_is_one_gap_and_no_cpu_time(probe: Path) -> None:
-    with spinning(probe, 1) as running:
-        running.tell(f"go {200 * MS} {50 * MS}")
+    with spinning(probe, 1) as spinner:
+        spinner.tell(f"go {200 * MS} {50 * MS}")
         time.sleep(0.05)
-        stop_for(running, 0.25)
-        running.tell("stop")
-        report = running.hear()
+        stop_for(spinner, 0.25)
+        spinner.tell("stop")
+        report = spinner.hear()
     (thread,) = report["threads"]
     assert report["complete"] is True
     assert (thread["gaps"], thread["gap_total_ns"], thread["work"]) == (1, 50 * MS, 0)
@@ -201,21 +221,21 @@ def test_a_window_slept_through_is_one_gap_and_no_cpu_time(probe: Path) -> None:
 
 
 def test_load_goes_on_after_the_window(probe: Path) -> None:
-    with spinning(probe, 1) as running:
-        running.tell(f"go 0 {20 * MS}")
+    with spinning(probe, 1) as spinner:
+        spinner.tell(f"go 0 {20 * MS}")
         time.sleep(0.1)
-        before = cpu_ticks(running.process.pid)
+        before = cpu_ticks(spinner.process.pid)
         time.sleep(0.3)
-        assert cpu_ticks(running.process.pid) > before
-        running.tell("stop")
-        assert running.hear()["complete"] is True
+        assert cpu_ticks(spinner.process.pid) > before
+        spinner.tell("stop")
+        assert spinner.hear()["complete"] is True
 
 
 def test_parked_threads_use_no_cpu(probe: Path) -> None:
-    with spinning(probe, 8) as running:
-        before = cpu_ticks(running.process.pid)
+    with spinning(probe, 8) as spinner:
+        before = cpu_ticks(spinner.process.pid)
         time.sleep(0.2)
-        assert cpu_ticks(running.process.pid) - before <= 1
+        assert cpu_ticks(spinner.process.pid) - before <= 1
 
 
 def cpu_ticks(pid: int) -> int:
@@ -226,36 +246,36 @@ def cpu_ticks(pid: int) -> int:
 
 @pytest.mark.parametrize("warmup_ms", [0, 10_000], ids=["in the window", "in the warm-up"])
 def test_early_stop_ends_at_once_and_is_not_complete(probe: Path, warmup_ms: int) -> None:
-    with spinning(probe, 2) as running:
-        running.tell(f"go {warmup_ms * MS} {10_000 * MS}")
+    with spinning(probe, 2) as spinner:
+        spinner.tell(f"go {warmup_ms * MS} {10_000 * MS}")
         time.sleep(0.05)
         told_ns = time.monotonic_ns()
-        running.tell("stop")
-        report = running.hear()
+        spinner.tell("stop")
+        report = spinner.hear()
         assert time.monotonic_ns() - told_ns < 5_000 * MS
-        assert running.end()[0] == 0
+        assert spinner.end()[0] == 0
     assert report["complete"] is False
 
 
 def test_end_of_input_after_go_means_stop(probe: Path) -> None:
-    with spinning(probe, 1) as running:
-        running.tell(f"go 0 {20 * MS}")
+    with spinning(probe, 1) as spinner:
+        spinner.tell(f"go 0 {20 * MS}")
         time.sleep(0.05)
-        assert running.process.stdin is not None
-        running.process.stdin.close()
-        assert running.hear()["complete"] is True
-        assert running.process.wait(timeout=20) == 0
+        assert spinner.process.stdin is not None
+        spinner.process.stdin.close()
+        assert spinner.hear()["complete"] is True
+        assert spinner.process.wait(timeout=20) == 0
 
 
 def test_go_and_stop_may_come_at_once(probe: Path) -> None:
-    with spinning(probe, 1) as running:
-        running.tell("go 0 10000000000\nstop")
-        assert running.hear()["complete"] is False
+    with spinning(probe, 1) as spinner:
+        spinner.tell("go 0 10000000000\nstop")
+        assert spinner.hear()["complete"] is False
 
 
 def test_end_of_input_before_go(probe: Path) -> None:
-    with spinning(probe, 2) as running:
-        assert running.end() == (3, "")
+    with spinning(probe, 2) as spinner:
+        assert spinner.end() == (3, "")
 
 
 @pytest.mark.parametrize(
@@ -266,19 +286,19 @@ def test_end_of_input_before_go(probe: Path) -> None:
     ],
 )
 def test_garbage_for_go(probe: Path, line: str) -> None:
-    with spinning(probe, 1) as running:
-        running.tell(line)
-        code, errors = running.end()
+    with spinning(probe, 1) as spinner:
+        spinner.tell(line)
+        code, errors = spinner.end()
     assert code == 2
     assert errors.startswith("probe: ")
     assert errors.count("\n") == 1
 
 
 def test_garbage_for_stop(probe: Path) -> None:
-    with spinning(probe, 1) as running:
-        running.tell(f"go 0 {1000 * MS}")
-        running.tell("halt")
-        assert running.end() == (2, "probe: expected 'stop', got 'halt'\n")
+    with spinning(probe, 1) as spinner:
+        spinner.tell(f"go 0 {1000 * MS}")
+        spinner.tell("halt")
+        assert spinner.end() == (2, "probe: expected 'stop', got 'halt'\n")
 
 
 @pytest.mark.parametrize(
@@ -310,12 +330,19 @@ def test_version(probe: Path) -> None:
     assert subprocess.check_output([probe, "--version"]) == b"probe 1\n"
 
 
+def test_help_is_the_usage_and_names_every_mode(probe: Path) -> None:
+    said = subprocess.check_output([probe, "--help"], text=True)
+    assert said.startswith("usage: probe spin ")
+    assert "probe memory " in said
+    assert "probe burst " in said
+
+
 @pytest.mark.parametrize("busy", [False, True], ids=["parked", "spinning"])
 def test_deadline(probe: Path, busy: bool) -> None:
-    with spinning(probe, 2, 1) as running:
+    with spinning(probe, 2, 1) as spinner:
         if busy:
-            running.tell(f"go 0 {10_000 * MS}")
-        assert running.process.wait(timeout=20) == 124
+            spinner.tell(f"go 0 {10_000 * MS}")
+        assert spinner.process.wait(timeout=20) == 124
 
 
 def test_deadline_comes_though_its_signal_was_blocked(probe: Path) -> None:
@@ -323,39 +350,39 @@ def test_deadline_comes_though_its_signal_was_blocked(probe: Path) -> None:
     held = {signal.SIGALRM, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
-        running = Running(probe, "spin", "--threads", "1", "--deadline", "1")
+        spinner = Running(probe, "spin", "--threads", "1", "--deadline", "1")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
-        assert running.process.wait(timeout=20) == 124
+        assert spinner.process.wait(timeout=20) == 124
     finally:
-        running.clear_away()
+        spinner.clear_away()
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["parked", "spinning"])
 def test_sigterm_ends_it_at_once(probe: Path, busy: bool) -> None:
-    with spinning(probe, 2) as running:
+    with spinning(probe, 2) as spinner:
         if busy:
-            running.tell(f"go 0 {10_000 * MS}")
+            spinner.tell(f"go 0 {10_000 * MS}")
             time.sleep(0.02)
-        running.process.terminate()
-        assert running.process.wait(timeout=20) == 143
+        spinner.process.terminate()
+        assert spinner.process.wait(timeout=20) == 143
 
 
 def test_a_reader_that_went_away_is_an_error_and_no_hang(probe: Path) -> None:
-    with spinning(probe, 1) as running:
-        assert running.process.stdout is not None
-        running.process.stdout.close()
-        running.tell(f"go 0 {MS}")
-        running.tell("stop")
-        assert running.process.wait(timeout=20) == 1
+    with spinning(probe, 1) as spinner:
+        assert spinner.process.stdout is not None
+        spinner.process.stdout.close()
+        spinner.tell(f"go 0 {MS}")
+        spinner.tell("stop")
+        assert spinner.process.wait(timeout=20) == 1
 
 
 def test_the_most_threads(probe: Path) -> None:
-    with spinning(probe, 1024) as running:
-        running.tell(f"go 0 {50 * MS}")
+    with spinning(probe, 1024) as spinner:
+        spinner.tell(f"go 0 {50 * MS}")
         time.sleep(0.1)
-        running.tell("stop")
-        report = running.hear()
+        spinner.tell("stop")
+        report = spinner.hear()
     assert len(report["threads"]) == 1024
     assert sum(report["gap_histogram"]) == sum(thread["gaps"] for thread in report["threads"])

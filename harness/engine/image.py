@@ -187,9 +187,14 @@ class _NotUsableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """``workloads/probe/build.toml``, and the source that it is about."""
+    """``workloads/probe/build.toml``, and the source that it is about.
 
-    source: Path
+    The order of the sources is that of their names, here and in the build backend: the linker puts
+    them into the binary in the order in which it gets them.
+    """
+
+    sources: tuple[Path, ...]
+    headers: tuple[Path, ...]
     ziglang: str
     flags: tuple[str, ...]
     targets: Mapping[str, str]
@@ -197,7 +202,18 @@ class _Recipe:
     @classmethod
     def load(cls, folder: Path) -> _Recipe:
         table = tomllib.loads((folder / "build.toml").read_text())
-        return cls(folder / "probe.c", table["ziglang"], tuple(table["flags"]), table["targets"])
+        return cls(
+            sources=tuple(sorted(folder.glob("*.c"))),
+            headers=tuple(sorted(folder.glob("*.h"))),
+            ziglang=table["ziglang"],
+            flags=tuple(table["flags"]),
+            targets=table["targets"],
+        )
+
+    def digest(self, what: Sequence[str]) -> str:
+        """Of the source, the flags and whatever else the binary depends on."""
+        files = {path.name: path.read_text() for path in (*self.sources, *self.headers)}
+        return hashlib.sha256(_json([what, self.flags, files])).hexdigest()
 
     def canonical(self, architecture: str) -> str:
         """The name that ``docker info`` has for it; EngineError where there is no probe for it."""
@@ -275,16 +291,16 @@ class _Workshop:
 
     def compile(self, compiler: _Compiler) -> Path:
         """The probe as this compiler makes it, from the cache where it is there."""
-        what = _json([compiler.name, self.architecture, *self.recipe.flags])
-        key = hashlib.sha256(what + self.recipe.source.read_bytes()).hexdigest()[:16]
+        key = self.recipe.digest([compiler.name, self.architecture])[:16]
         path = self.cache / f"probe-{self.architecture}-{key}"
         if path.is_file():
             return path
         self.say(f"Compiling the probe for {self.architecture} with {compiler.name}.")
+        sources = [str(path) for path in self.recipe.sources]
         with tempfile.TemporaryDirectory(dir=self.cache) as temporary:
             made = Path(temporary) / "probe"
             _run(
-                [*compiler.command, *self.recipe.flags, str(self.recipe.source), "-o", str(made)],
+                [*compiler.command, *self.recipe.flags, *sources, "-o", str(made)],
                 timeout_s=_COMPILE_TIMEOUT_S,
                 environment=compiler.environment,
             )

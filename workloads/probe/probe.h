@@ -1,0 +1,148 @@
+/* What the parts of the probe share. The contract with the outside is in ../README.md.
+ *
+ * probe.c is the command line, common.c the protocol, the deadline and the numbers of reports,
+ * threads.c the threads of a load; each mode has a file of its own.
+ *
+ * The probe is linked statically, since its image holds nothing else, and must build without a
+ * warning with GCC on glibc and with Clang on musl.
+ */
+#ifndef PROBE_H
+#define PROBE_H
+
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+#define VERSION 1 /* of the protocol and of the reports */
+
+#define NS_PER_US UINT64_C(1000)
+#define NS_PER_S UINT64_C(1000000000)
+
+enum {
+    EXIT_SYSTEM = 1,      /* the system refused a thread, a process, a file, or the output */
+    EXIT_USAGE = 2,       /* a bad command line, or a line on stdin that cannot be carried out */
+    EXIT_NO_GO = 3,       /* stdin ended before "go": whoever started us is gone */
+    EXIT_DEADLINE = 124,  /* as timeout(1) */
+    EXIT_TERMINATED = 143 /* 128 + SIGTERM, as a shell reports it */
+};
+
+/* --- the modes: arguments[0] is the mode's name --- */
+
+int spin(int count, char **arguments);
+int memory(int count, char **arguments);
+int burst(int count, char **arguments);
+
+extern const char usage[];
+
+/* --- common.c --- */
+
+/* One line on stderr, then the end: by _exit, which waits for no thread. */
+__attribute__((noreturn, format(printf, 2, 3))) void fail(int code, const char *format, ...);
+
+/* The same for a command line that cannot be carried out, after the usage. */
+__attribute__((noreturn, format(printf, 1, 2))) void misuse(const char *format, ...);
+
+/* The next option's value of `struct option`, -1 behind the last. Anything else is misuse. */
+int next_option(int count, char **arguments, const struct option *options);
+
+uint64_t option_number(const char *name, const char *text, uint64_t least, uint64_t most);
+
+/* The index of the choice that the text is; the choices end with NULL. */
+size_t option_choice(const char *name, const char *text, const char *const *choices);
+
+enum { MOST_DEADLINE_S = 10000000 };
+
+/* The dead man's deadline, and SIGTERM: each ends the process, whatever it is doing. */
+void install_deadline(uint64_t seconds);
+
+/* The deadline's timer alone: a child does not inherit its parent's. */
+void start_deadline_timer(uint64_t seconds);
+
+/* Waits for "go WARMUP_NS DURATION_NS"; both together are far from any overflow. */
+void read_go(uint64_t *warmup_ns, uint64_t *duration_ns);
+
+/* Waits for "stop", or for the end of input, which means the same once there is a load: true.
+ * False where the other descriptor (-1: none) can be read or has ended before that. */
+bool read_stop(int other);
+
+void flush_output(void);
+
+/* ,"name":[numbers] */
+void print_numbers(const char *name, const uint64_t *numbers, size_t count);
+
+static inline const char *json_bool(bool value) { return value ? "true" : "false"; }
+
+static inline uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec time;
+    clock_gettime(clock, &time); /* CLOCK_MONOTONIC: through the vDSO, no system call */
+    return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
+}
+
+#define FOREVER UINT64_MAX
+
+/* Sleeps while the word has the value, at most until the moment. Can return early. */
+void sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns);
+
+/* Sets the word and wakes all that sleep on it. */
+void set_and_wake(_Atomic uint32_t *word, uint32_t value);
+
+enum { MAX_BINS = 56 }; /* the least first edge, 10 us, takes 52 bins */
+
+struct scale {
+    uint64_t edges_ns[MAX_BINS + 1];
+    size_t bins;
+};
+
+/* Log-spaced edges, 8 to a decade, from the first up to 30 s or just above. */
+void make_scale(struct scale *scale, uint64_t first_ns);
+
+/* Bin i is edges[i] <= ns < edges[i + 1]; the first also holds all below, the last all above. */
+size_t bin_of(const struct scale *scale, uint64_t ns);
+
+/* --- threads.c --- */
+
+enum { MAX_THREADS = 1024 };
+
+/* Two cache lines, since CPUs prefetch them in pairs: no thread slows another by its counting. */
+#define OWN_LINES _Alignas(128)
+
+/* Starts a thread on each of the elements and returns once all of them are parked. */
+void start_threads(size_t count, void *(*run)(void *), void *elements, size_t element_bytes);
+
+/* Called by each thread first: touches its stack, and sleeps until the threads are released.
+ * What the releasing thread wrote before can be read after. */
+void park(void);
+void release_threads(void);
+
+extern _Atomic uint32_t stopped;
+static inline bool must_stop(void)
+{
+    return atomic_load_explicit(&stopped, memory_order_relaxed) != 0;
+}
+
+/* Makes must_stop true, wakes who sleeps on it, and waits for the threads' end. */
+void stop_threads(void);
+
+/* Page faults while measuring would be charged to the window, so take them before. */
+void touch_stack(void);
+
+/* Work of fixed size: steps of xorshift64, of 1 to 5 ns each, since each needs the one before. */
+static inline uint64_t work_steps(uint64_t x, int steps)
+{
+    for (int i = 0; i < steps; i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    __asm__ volatile("" : "+r"(x)); /* the compiler may neither drop nor reorder it */
+    return x;
+}
+
+#endif
