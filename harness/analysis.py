@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import laws
+from harness import limits as rules
 from harness.model import (
+    BurstReport,
     ContainerRecord,
     EngineFacts,
     Estimate,
+    Expectation,
     HostFacts,
     Outcome,
     Plan,
     Point,
+    Scale,
     TrialRecord,
 )
 
@@ -89,6 +94,18 @@ def _delta(container: ContainerRecord, counter: str) -> int | None:
     return None if first is None or last is None else last - first
 
 
+PerCpu = tuple[int, ...] | None
+
+
+def percpu_ns(container: ContainerRecord) -> tuple[PerCpu, PerCpu]:
+    """CPU time on each CPU at the window's first and last read; None where there is no count."""
+    first, last = container.first, container.last
+    return (
+        None if first is None else first.usage_percpu_ns,
+        None if last is None else last.usage_percpu_ns,
+    )
+
+
 def achieved_cpus(container: ContainerRecord) -> float | None:
     """CPUs used over the window, by the cgroup's counter."""
     used, span = _delta(container, "cpu_usage_ns"), window_s(container)
@@ -101,16 +118,54 @@ def inside_cpus(container: ContainerRecord) -> float | None:
     A thread that is throttled at an edge reads its clock late, but the clock stood still
     meanwhile: the sum is that of the planned window, exactly.
     """
-    report = container.inside
+    report = container.inside or container.burst
     if report is None or report.t_end_ns <= report.t_start_ns:
         return None
-    return sum(t.cpu_ns for t in report.threads) / (report.t_end_ns - report.t_start_ns)
+    cpu_ns = (
+        report.cpu_ns if isinstance(report, BurstReport) else sum(t.cpu_ns for t in report.threads)
+    )
+    return cpu_ns / (report.t_end_ns - report.t_start_ns)
+
+
+def outside_cpus(container: ContainerRecord) -> float | None:
+    """CPUs used on CPUs outside the cpuset; None without a cpuset or a count per CPU.
+
+    By the kernel's counters per CPU on v1; v2 has none for a cgroup, there it is the work that
+    the probe did on each CPU, as a share of its CPU time.
+    """
+    if container.requested.cpuset_cpus is None:
+        return None
+    allowed = rules.parse_cpu_list(container.requested.cpuset_cpus)
+    first, last = percpu_ns(container)
+    span = window_s(container)
+    if first and last and span:
+        used = _on(frozenset(range(len(first))) - allowed, first, last)
+        return None if used is None else used / 1e9 / span
+    used_cpus = inside_cpus(container)
+    if container.inside is None or used_cpus is None:
+        return None
+    work = Counter[int]()
+    for thread in container.inside.threads:
+        for cpu, units in thread.cpus:
+            work[cpu] += units
+    total = work.total()
+    if not total:
+        return None
+    return used_cpus * sum(units for cpu, units in work.items() if cpu not in allowed) / total
 
 
 def throttled_share(container: ContainerRecord) -> float | None:
     """Throttled periods over periods; None where the container had no quota periods at all."""
     periods, throttled = _delta(container, "nr_periods"), _delta(container, "nr_throttled")
     return None if not periods or throttled is None else throttled / periods
+
+
+def throttled_rate(container: ContainerRecord) -> float | None:
+    """Throttled time per second, summed over the CPUs' run queues; None without quota periods."""
+    time_ns, span = _delta(container, "throttled_ns"), window_s(container)
+    if not _delta(container, "nr_periods") or time_ns is None or not span:
+        return None
+    return time_ns / 1e9 / span
 
 
 def longest_gap_s(container: ContainerRecord) -> float | None:
@@ -120,6 +175,31 @@ def longest_gap_s(container: ContainerRecord) -> float | None:
     return max((t.gap_max_ns for t in container.inside.threads), default=0) / 1e9
 
 
+def typical_gap_s(container: ContainerRecord) -> float | None:
+    """The gap length that splits the off-CPU time in half, in seconds; None without a gap.
+
+    Half of the time off the CPU lies in gaps at least so long. Unlike the plain median it does not
+    move when short preemptions outnumber the throttled spans.
+    """
+    if container.inside is None:
+        return None
+    gaps = sorted((length for _, length in container.inside.gap_list), reverse=True)
+    half, passed = sum(gaps) / 2, 0
+    for length in gaps:
+        passed += length
+        if passed >= half:
+            return length / 1e9
+    return None
+
+
+def work_per_cpu_s(container: ContainerRecord) -> float | None:
+    """Units of work of the probe for each second of CPU time: how fast the CPU was."""
+    if container.inside is None:
+        return None
+    cpu_ns = sum(t.cpu_ns for t in container.inside.threads)
+    return sum(t.work for t in container.inside.threads) / (cpu_ns / 1e9) if cpu_ns else None
+
+
 def stats_cpus(container: ContainerRecord) -> float | None:
     """The mean of docker stats' usable frames, in CPUs; None where there was none."""
     if not container.stats:
@@ -127,24 +207,136 @@ def stats_cpus(container: ContainerRecord) -> float | None:
     return statistics.fmean(frame.cpu_percent for frame in container.stats) / 100
 
 
+def response_s(container: ContainerRecord, quantile: str) -> float | None:
+    """A quantile (``p50``, ``p90``, ``p99``, ``max``) of the bursts' response times, in seconds."""
+    if container.burst is None:
+        return None
+    found = getattr(container.burst, f"response_{quantile}_ns")
+    return None if found is None else found / 1e9
+
+
+def unfinished_share(container: ContainerRecord) -> float | None:
+    """Pieces of work that were due in the window and not finished when the load was stopped."""
+    if container.burst is None or not container.burst.offered:
+        return None
+    return container.burst.unfinished / container.burst.offered
+
+
+# --- memory of one container ---------------------------------------------------------------
+
+
+def reached_bytes(container: ContainerRecord) -> float | None:
+    """How much the growing workload had touched when it was killed, refused or content."""
+    return None if container.memory is None else float(container.memory.touched_bytes)
+
+
+def was_killed(container: ContainerRecord) -> float | None:
+    """1 where the kernel killed in this container for memory, 0 where it did not."""
+    if container.memory is None:
+        return None
+    first, last = container.memory_first, container.memory_last
+    if first and last and first.oom_kills is not None and last.oom_kills is not None:
+        return float(last.oom_kills > first.oom_kills)
+    return float(container.memory.killed)
+
+
+def limit_hits(container: ContainerRecord) -> float | None:
+    """So often the kernel had to reclaim at the limit."""
+    first, last = container.memory_first, container.memory_last
+    if container.memory is None or first is None or last is None:
+        return None
+    if first.limit_hits is None or last.limit_hits is None:
+        return None
+    return float(last.limit_hits - first.limit_hits)
+
+
+def peak_memory_bytes(container: ContainerRecord) -> float | None:
+    """The kernel's own peak of memory without swap."""
+    last = container.memory_last
+    if container.memory is None or last is None or last.peak_bytes is None:
+        return None
+    return float(last.peak_bytes)
+
+
+def peak_swap_bytes(container: ContainerRecord) -> float | None:
+    """The most swap in any sample of the trial; it may have been more between two of them."""
+    if container.memory is None or container.peak_swap_bytes is None:
+        return None
+    return float(container.peak_swap_bytes)
+
+
+NEAR_LIMIT = 0.8
+"""Up to this share of the limit nothing is reclaimed yet; from the limit on everything is."""
+
+
+def _page_s(container: ContainerRecord, *, beyond: bool) -> float | None:
+    """Time for each page touched first, well below the memory limit or beyond it."""
+    report = container.memory
+    limit = container.requested.memory_bytes
+    if report is None or not report.step_bytes:
+        return None
+    pages = report.step_bytes / 4096
+    ends = [(i + 1) * report.step_bytes for i in range(len(report.step_ns))]
+    chosen = [
+        ns
+        for end, ns in zip(ends, report.step_ns, strict=True)
+        if (limit is not None and end > limit if beyond
+            else limit is None or end <= NEAR_LIMIT * limit)
+    ]  # fmt: skip
+    # The mean and not the median: reclaim comes in bursts, and the time that it takes is meant.
+    return statistics.fmean(chosen) / pages / 1e9 if chosen else None
+
+
+def fresh_page_s(container: ContainerRecord) -> float | None:
+    """Time to touch a page for the first time below the limit, in seconds."""
+    return _page_s(container, beyond=False)
+
+
+def swapping_page_s(container: ContainerRecord) -> float | None:
+    """Time to touch a page for the first time once others must go, in seconds."""
+    return _page_s(container, beyond=True)
+
+
+def churn_page_s(container: ContainerRecord) -> float | None:
+    """Time to touch a page again, in an order of no locality, in seconds."""
+    report = container.memory
+    if report is None or not report.churn_pages:
+        return None
+    return report.churn_ns / report.churn_pages / 1e9
+
+
 # --- the host in one trial -----------------------------------------------------------------
 
 
-def foreign_cpus(trial: TrialRecord) -> float | None:
-    """CPU that neither container of the trial used: the root cgroup less the containers.
+def foreign_cpus(trial: TrialRecord, cpuset: str | None = None) -> float | None:
+    """CPU that no container of the trial used: the root cgroup less the containers.
 
-    None where the root cgroup is not visible. Never below 0: the two are read microseconds
-    apart, and charged by the tick.
+    With a cpuset, on its CPUs alone: what runs on another CPU takes nothing from it. None where
+    the root cgroup is not visible, or has no counters per CPU where those are needed (v2). Never
+    below 0: the two are read microseconds apart, and charged by the tick.
     """
     first, last = trial.host_first, trial.host_last
-    if first is None or last is None or first.root_usage_ns is None or last.root_usage_ns is None:
+    if first is None or last is None or last.t_mono_ns <= first.t_mono_ns:
         return None
-    span = last.t_mono_ns - first.t_mono_ns
-    used = [_delta(container, "cpu_usage_ns") for container in trial.containers]
-    if span <= 0 or None in used:
+    if cpuset is not None:
+        allowed = rules.parse_cpu_list(cpuset)
+        everything = _on(allowed, first.root_percpu_ns, last.root_percpu_ns)
+        ours = [_on(allowed, *percpu_ns(container)) for container in trial.containers]
+    else:
+        begin, end = first.root_usage_ns, last.root_usage_ns
+        everything = None if begin is None or end is None else end - begin
+        ours = [_delta(container, "cpu_usage_ns") for container in trial.containers]
+    known = [used for used in ours if used is not None]
+    if everything is None or len(known) < len(ours):
         return None
-    ours = sum(u for u in used if u is not None)
-    return max(0.0, (last.root_usage_ns - first.root_usage_ns - ours) / span)
+    return max(0.0, (everything - sum(known)) / (last.t_mono_ns - first.t_mono_ns))
+
+
+def _on(cpus: frozenset[int], first: PerCpu, last: PerCpu) -> int | None:
+    """CPU time on some CPUs between two reads of counters per CPU."""
+    if not first or not last:
+        return None
+    return sum(b - a for i, (a, b) in enumerate(zip(first, last, strict=True)) if i in cpus)
 
 
 def harness_cpus(trial: TrialRecord) -> float | None:
@@ -165,35 +357,159 @@ def steal_cpus(trial: TrialRecord) -> float | None:
     return (sum(last.steal_ns) - sum(first.steal_ns)) / (last.t_mono_ns - first.t_mono_ns)
 
 
+# --- metrics -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of a container in a trial. ``of`` gives None where it was not measured."""
+
+    name: str
+    title: str
+    unit: str
+    """``CPUs``, ``s``, ``share`` (0 to 1), ``bytes``, ``1`` (a plain ratio), ``count``, …"""
+    of: Callable[[TrialRecord, int], float | None]
+
+
+def _container(function: Callable[[ContainerRecord], float | None]
+               ) -> Callable[[TrialRecord, int], float | None]:  # fmt: skip
+    return lambda trial, i: function(trial.containers[i])
+
+
+def _response(quantile: str) -> Callable[[TrialRecord, int], float | None]:
+    return lambda trial, i: response_s(trial.containers[i], quantile)
+
+
+def _host(function: Callable[[TrialRecord], float | None]
+          ) -> Callable[[TrialRecord, int], float | None]:  # fmt: skip
+    return lambda trial, i: function(trial) if i == 0 else None
+
+
+def _ratio(trial: TrialRecord, i: int) -> float | None:
+    """CPU time of this container over that of the trial's last one."""
+    if i == len(trial.containers) - 1:
+        return None
+    mine, last = (achieved_cpus(trial.containers[j]) for j in (i, -1))
+    return None if mine is None or not last else mine / last
+
+
+def _start_s(trial: TrialRecord) -> float | None:
+    """From the request to start to the workload's being ready."""
+    start, ready = (trial.phases_s.get(name) for name in ("start", "ready"))
+    return None if start is None or ready is None else start + ready
+
+
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("cpus", "CPUs achieved", "CPUs", _container(achieved_cpus)),
+        Metric("inside_cpus", "CPUs by the workload's own clocks", "CPUs", _container(inside_cpus)),
+        Metric("stats_cpus", "CPUs by docker stats", "CPUs", _container(stats_cpus)),
+        Metric("outside_cpus", "CPUs used outside the cpuset", "CPUs", _container(outside_cpus)),
+        Metric("ratio", "CPU time against the last container", "1", _ratio),
+        Metric("throttled_share", "throttled periods", "share", _container(throttled_share)),
+        Metric("throttled_rate", "throttled time a second", "s/s", _container(throttled_rate)),
+        Metric("gap_s", "typical off-CPU gap", "s", _container(typical_gap_s)),
+        Metric("gap_max_s", "longest off-CPU gap", "s", _container(longest_gap_s)),
+        Metric("work_rate", "work per CPU second", "units/s", _container(work_per_cpu_s)),
+        Metric("start_s", "start under the limit", "s", _host(_start_s)),
+        Metric("response_p50_s", "median response", "s", _response("p50")),
+        Metric("response_p99_s", "99 % response", "s", _response("p99")),
+        Metric("response_max_s", "longest response", "s", _response("max")),
+        Metric("unfinished_share", "work not finished", "share", _container(unfinished_share)),
+        Metric("reached_bytes", "memory reached", "bytes", _container(reached_bytes)),
+        Metric("oom_killed", "killed for memory", "yes", _container(was_killed)),
+        Metric("limit_hits", "limit met", "count", _container(limit_hits)),
+        Metric("peak_bytes", "peak of memory", "bytes", _container(peak_memory_bytes)),
+        Metric("peak_swap_bytes", "peak of swap", "bytes", _container(peak_swap_bytes)),
+        Metric("fresh_page_s", "time per page, first touch", "s", _container(fresh_page_s)),
+        Metric("swapping_page_s", "the same beyond the limit", "s", _container(swapping_page_s)),
+        Metric("churn_page_s", "time per page, touched again", "s", _container(churn_page_s)),
+        Metric("foreign_cpus", "CPUs used by others", "CPUs", _host(foreign_cpus)),
+        Metric("harness_cpus", "CPUs used by the harness", "CPUs", _host(harness_cpus)),
+        Metric("steal_cpus", "CPUs stolen by the hypervisor", "CPUs", _host(steal_cpus)),
+    )
+}
+"""Every number that is derived from a trial, by name; new metrics are lines here."""
+
+
 # --- points --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One law of a point beside what was measured."""
+
+    expectation: Expectation
+    expected: float | None
+    """Median of what the law promised in each window (differs from the promise on a full host)."""
+    achieved: Estimate | None
+    deviation: Estimate | None
+    """Per trial, on the expectation's scale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointSummary:
-    """All that a report says of one point with one container."""
+    """All that the trials of one point say."""
 
     point: Point
-    law: laws.CpuLaw
     trials: int
     valid: int
     rejected: tuple[str, ...]
     """The reasons of trials that do not count."""
-    expected_cpus: float | None
-    """Median of what the law promised in each window (differs from the promise on a full host)."""
-    achieved: Estimate | None
-    error: Estimate | None
-    """achieved / expected - 1, per trial."""
-    inside: Estimate | None
-    throttled: Estimate | None
-    gap_s: Estimate | None
-    stats: Estimate | None
+    results: tuple[Result, ...]
+    """One a law, the main one first; empty for a measurement without a law."""
+    estimates: Mapping[tuple[str, int], Estimate]
+    """By metric and container; what was not measured is not there."""
     stats_frames: int
-    foreign: Estimate | None
+
+    def estimate(self, metric: str, container: int = 0) -> Estimate | None:
+        """The estimate of a metric; None where it was not measured."""
+        return self.estimates.get((metric, container))
 
 
 def counts(trial: TrialRecord) -> bool:
-    """True for a trial whose numbers enter the estimates."""
-    return trial.outcome is Outcome.COMPLETED and trial.invalid is None
+    """True for a trial whose numbers enter the estimates.
+
+    A kill for memory is a result where the workload was there to report it.
+    """
+    ended = trial.outcome is Outcome.COMPLETED or (
+        trial.outcome is Outcome.OOM_KILLED and all(c.memory for c in trial.containers)
+    )
+    return ended and trial.invalid is None
+
+
+def expectations_of(
+    point: Point, trial: TrialRecord | None, engine: EngineFacts, host: HostFacts
+) -> tuple[Expectation, ...]:
+    """The laws of a point, under the effective limits that a trial of it read back."""
+    effective = tuple(c.effective for c in trial.containers) if trial else ()
+    given = laws.Circumstances(
+        engine=engine,
+        host=host,
+        effective=effective,
+        swap_free_bytes=trial.host_first.swap_free_bytes if trial and trial.host_first else None,
+        swap_accounted=_swap_accounted(trial),
+    )
+    return laws.expectations(point, given)
+
+
+def _swap_accounted(trial: TrialRecord | None) -> bool | None:
+    """Whether the kernel counts a container's swap at all; None where nothing was read yet."""
+    if trial is None or not trial.containers or trial.containers[0].kernel is None:
+        return None
+    return trial.containers[0].kernel.memory_swap_bytes is not None
+
+
+def deviation(expectation: Expectation, measured: float, expected: float) -> float:
+    """How far a measurement lies from what was expected, on the expectation's scale."""
+    match expectation.scale:
+        case Scale.RELATIVE:
+            return measured / expected - 1
+        case Scale.LOG:
+            return math.log(measured / expected) if measured > 0 else -math.inf
+        case Scale.ABSOLUTE:
+            return measured - expected
 
 
 def summarise(
@@ -202,39 +518,51 @@ def summarise(
     """One summary a point, in the plan's order, over the trials that are there so far."""
     out = []
     for point in plan.points:
-        law = laws.cpu_law(point.containers[0], engine=engine, host=host, plan=plan)
         mine = [t for t in trials if t.point_id == point.id]
         valid = [t for t in mine if counts(t)]
-        rows = [(t.containers[0], foreign_cpus(t)) for t in valid]
-        pairs = [
-            (achieved, law.expected_cpus(foreign))
-            for container, foreign in rows
-            if (achieved := achieved_cpus(container)) is not None
-        ]
-        containers = [container for container, _ in rows]
-        expected = [e for _, e in pairs]
+        found = expectations_of(point, valid[-1] if valid else None, engine, host)
         out.append(
             PointSummary(
                 point=point,
-                law=law,
                 trials=len(mine),
                 valid=len(valid),
                 rejected=tuple(
                     t.invalid or t.failure or t.outcome.value for t in mine if not counts(t)
                 ),
-                expected_cpus=statistics.median(expected) if expected else None,
-                achieved=estimate("achieved", "CPUs", [a for a, _ in pairs]),
-                error=estimate("error", "ratio", [a / e - 1 for a, e in pairs]),
-                inside=_over("inside", "CPUs", [inside_cpus(c) for c in containers]),
-                throttled=_over("throttled", "share", [throttled_share(c) for c in containers]),
-                gap_s=_over("longest gap", "s", [longest_gap_s(c) for c in containers]),
-                stats=_over("docker stats", "CPUs", [stats_cpus(c) for c in containers]),
-                stats_frames=sum(len(c.stats) for c in containers),
-                foreign=_over("foreign", "CPUs", [f for _, f in rows]),
+                results=tuple(_result(expectation, valid) for expectation in found),
+                estimates=_estimates(len(point.containers), valid),
+                stats_frames=sum(len(c.stats) for t in valid for c in t.containers),
             )
         )
     return out
 
 
-def _over(metric: str, unit: str, values: Sequence[float | None]) -> Estimate | None:
-    return estimate(metric, unit, [v for v in values if v is not None])
+def _result(expectation: Expectation, valid: Sequence[TrialRecord]) -> Result:
+    metric = METRICS[expectation.metric]
+    i = expectation.container
+    pairs = [
+        (
+            measured,
+            expectation.expected(foreign_cpus(trial, trial.containers[i].requested.cpuset_cpus)),
+        )
+        for trial in valid
+        if (measured := metric.of(trial, i)) is not None
+    ]
+    unit = "ratio" if expectation.scale is not Scale.ABSOLUTE else metric.unit
+    return Result(
+        expectation=expectation,
+        expected=statistics.median(e for _, e in pairs) if pairs else None,
+        achieved=estimate(metric.name, metric.unit, [m for m, _ in pairs]),
+        deviation=estimate("deviation", unit, [deviation(expectation, m, e) for m, e in pairs]),
+    )
+
+
+def _estimates(containers: int, valid: Sequence[TrialRecord]) -> dict[tuple[str, int], Estimate]:
+    out = {}
+    for metric in METRICS.values():
+        for i in range(containers):
+            values = [v for trial in valid if (v := metric.of(trial, i)) is not None]
+            found = estimate(metric.name, metric.unit, values)
+            if found:
+                out[metric.name, i] = found
+    return out

@@ -1,28 +1,32 @@
 """One container's cgroup counters and limits, on v1 and v2.
 
 The secret of this module is where the kernel keeps things. A container's cgroup is found from
-``/proc/PID/cgroup``, hierarchy by hierarchy, and joined to the mount that ``/proc/self/mountinfo``
-names for that hierarchy: on v1 the memory path can differ from the cpu path, so no path is
-ever guessed from the container's id. Sources: Documentation/admin-guide/cgroup-v1/{cpuacct,memory}.rst,
-Documentation/scheduler/sched-bwc.rst, Documentation/admin-guide/cgroup-v2.rst.
+``/proc/PID/cgroup``, hierarchy by hierarchy, and joined to the mount that
+``/proc/self/mountinfo`` names for that hierarchy: on v1 the memory path can differ from the cpu
+path, so no path is ever guessed from the container's id. Sources: the kernel's
+Documentation/admin-guide/cgroup-v1/{cpuacct,memory}.rst, Documentation/scheduler/sched-bwc.rst,
+Documentation/admin-guide/cgroup-v2.rst.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from harness.errors import MeasurementError
-from harness.model import UNLIMITED, KernelLimits, Sample
+from harness.limits import format_cpu_list, parse_cpu_list
+from harness.model import UNLIMITED, EffectiveLimits, KernelLimits, MemoryCounters, Sample
 
 _EDGE_SPAN_NS = 100_000
 """At the window's edge a read that took longer was interrupted, and is made again."""
 _EDGE_TRIES = 8
 _MAX_FILE = 8192
 _V1_NO_MEMORY_LIMIT = 1 << 60
-"""v1 writes "no limit" as the largest page-aligned number, PAGE_COUNTER_MAX (0x7ffffffffffff000)."""
+"""v1 writes "no limit" as the largest page-aligned number: PAGE_COUNTER_MAX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class CgroupPaths:
 
     version: int
     folders: dict[str, Path]
+    roots: dict[str, Path] = field(default_factory=dict)
+    """Where each controller's hierarchy is mounted: nothing above that is visible."""
 
     def folder(self, controller: str) -> Path | None:
         """The folder of a controller, or None where that controller is not mounted."""
@@ -95,6 +101,7 @@ def locate(pid: int, container_id: str, proc: Path = Path("/proc")) -> CgroupPat
             "Run `bench` on the engine's own host.",
         )
     folders: dict[str, Path] = {}
+    roots: dict[str, Path] = {}
     unified: Path | None = None
     for line in membership.splitlines():
         hierarchy, controllers, path = line.split(":", 2)
@@ -107,10 +114,12 @@ def locate(pid: int, container_id: str, proc: Path = Path("/proc")) -> CgroupPat
                 folder = _join(*v1_mounts[controller], path)
                 if folder and folder.is_dir():
                     folders[controller] = folder
+                    roots[controller] = v1_mounts[controller][1]
     if folders:
-        return CgroupPaths(1, folders)
-    if unified and (unified / "cgroup.controllers").exists():
-        return CgroupPaths(2, dict.fromkeys(_CONTROLLERS, unified))
+        return CgroupPaths(1, folders, roots)
+    if v2_mount and unified and (unified / "cgroup.controllers").exists():
+        roots = dict.fromkeys(_CONTROLLERS, v2_mount[1])
+        return CgroupPaths(2, dict.fromkeys(_CONTROLLERS, unified), roots)
     raise MeasurementError(
         f"the cgroup of process {pid} is not visible here.", "Run on the engine's own host."
     )
@@ -135,7 +144,7 @@ def root_usage_path(proc: Path = Path("/proc")) -> tuple[int, Path] | None:
 
 
 def parse_flat(raw: bytes) -> dict[str, int]:
-    """``key value`` lines (cpu.stat, memory.events) as a dict; lines of another form are left out."""
+    """``key value`` lines (cpu.stat, memory.events) as a dict; other lines are left out."""
     out: dict[str, int] = {}
     for line in raw.splitlines():
         key, _, value = line.partition(b" ")
@@ -176,9 +185,14 @@ class CounterReader:
     container, so the last read must come before it ends; a read after that gives None.
     """
 
-    _FILES = {
-        1: (("cpuacct", "cpuacct.usage"), ("cpu", "cpu.stat"), ("memory", "memory.usage_in_bytes")),
-        2: (("cpu", "cpu.stat"), ("memory", "memory.current")),
+    _FILES: ClassVar = {
+        1: (
+            ("cpuacct", "cpuacct.usage"),
+            ("cpu", "cpu.stat"),
+            ("memory", "memory.usage_in_bytes"),
+            ("memory", "memory.memsw.usage_in_bytes"),
+        ),
+        2: (("cpu", "cpu.stat"), ("memory", "memory.current"), ("memory", "memory.swap.current")),
     }
 
     def __init__(self, paths: CgroupPaths) -> None:
@@ -188,7 +202,8 @@ class CounterReader:
         if self._fds[0] is None:
             self.close()
             raise MeasurementError(
-                "the container's CPU counters cannot be opened.", "Run as root on the engine's host."
+                "the container's CPU counters cannot be opened.",
+                "Run as root on the engine's host.",
             )
 
     def read(self) -> RawSample:
@@ -214,7 +229,7 @@ class CounterReader:
     def parse(self, raw: RawSample, percpu: bytes | None = None) -> Sample:
         """Counters of a raw sample. What a file does not hold is None."""
         if self._version == 1:
-            usage, stat_raw, memory = raw.files
+            usage, stat_raw, memory, total = raw.files
             stat = parse_flat(stat_raw or b"")
             return Sample(
                 t_mono_ns=raw.t_mono_ns,
@@ -223,9 +238,10 @@ class CounterReader:
                 nr_throttled=stat.get("nr_throttled"),
                 throttled_ns=stat.get("throttled_time"),
                 memory_bytes=parse_int(memory),
+                total_bytes=parse_int(total),
                 usage_percpu_ns=tuple(int(x) for x in percpu.split()) if percpu else None,
             )
-        stat_raw, memory = raw.files
+        stat_raw, memory, swap = raw.files
         stat = parse_flat(stat_raw or b"")
         usage_usec, throttled_usec = stat.get("usage_usec"), stat.get("throttled_usec")
         return Sample(
@@ -235,6 +251,7 @@ class CounterReader:
             nr_throttled=stat.get("nr_throttled"),
             throttled_ns=None if throttled_usec is None else throttled_usec * 1000,
             memory_bytes=parse_int(memory),
+            total_bytes=_sum(parse_int(memory), parse_int(swap)),
         )
 
     def close(self) -> None:
@@ -243,6 +260,11 @@ class CounterReader:
             if fd is not None:
                 os.close(fd)
         self._fds, self._percpu = [], None
+
+
+def _sum(*parts: int | None) -> int | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def _open(folder: Path | None, name: str) -> int | None:
@@ -296,17 +318,146 @@ def kernel_limits(paths: CgroupPaths) -> KernelLimits:
             memory_swap_bytes=_v1_memory(_text(memory, "memory.memsw.limit_in_bytes")),
             memory_reservation_bytes=_v1_memory(_text(memory, "memory.soft_limit_in_bytes")),
         )
-    quota_raw, _, period_raw = (_text(cpu, "cpu.max") or b"").strip().partition(b" ")
+    quota, period = _quota(2, cpu) if cpu else (None, None)
     limit, swap = (parse_int(_text(memory, f"memory.{n}")) for n in ("max", "swap.max"))
     total = None
     if limit is not None and swap is not None:
         total = UNLIMITED if UNLIMITED in (limit, swap) else limit + swap
     return KernelLimits(
-        cpu_quota_us=parse_int(quota_raw or None),
-        cpu_period_us=parse_int(period_raw or None),
+        cpu_quota_us=quota,
+        cpu_period_us=period,
         cpu_weight=parse_int(_text(cpu, "cpu.weight")),
         cpuset_cpus=cpuset_cpus,
         memory_bytes=limit,
         memory_swap_bytes=total,
         memory_reservation_bytes=parse_int(_text(memory, "memory.low")),
+    )
+
+
+def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
+    """The tightest limits on the way from the container's cgroup up to its hierarchy's root.
+
+    A slice, a pod or a CI runner's own container may bind before the container's own limit does.
+    """
+    cpus = [
+        (quota / period, folder)
+        for folder in _upward(paths, "cpu")
+        for quota, period in [_quota(paths.version, folder)]
+        if quota is not None and period and quota != UNLIMITED
+    ]
+    name, swap_name = (
+        ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        if paths.version == 1
+        else ("memory.max", "")
+    )
+    memory = list(_sizes(paths, name))
+    swap = list(_sizes(paths, swap_name)) if swap_name else []
+    own = {paths.folder(controller) for controller in _CONTROLLERS}
+
+    def at(folder: Path, controller: str) -> str:
+        return "" if folder in own else f"/{folder.relative_to(paths.roots[controller])}"
+
+    tightest_cpus = min(cpus, default=None, key=lambda pair: pair[0])
+    tightest = min(memory, default=None, key=lambda pair: pair[0])
+    tightest_swap = min(swap, default=None, key=lambda pair: pair[0])
+    return EffectiveLimits(
+        cpus=tightest_cpus and tightest_cpus[0],
+        cpus_at=at(tightest_cpus[1], "cpu") if tightest_cpus else "",
+        cpuset_cpus=_effective_cpus(paths),
+        memory_bytes=tightest and tightest[0],
+        memory_at=at(tightest[1], "memory") if tightest else "",
+        memory_swap_bytes=tightest_swap and tightest_swap[0],
+        memory_swap_at=at(tightest_swap[1], "memory") if tightest_swap else "",
+    )
+
+
+def _upward(paths: CgroupPaths, controller: str) -> Iterator[Path]:
+    """The container's folder of a controller and all above it, up to the mount."""
+    folder, root = paths.folder(controller), paths.roots.get(controller)
+    while folder is not None and root is not None:
+        yield folder
+        if folder in (root, folder.parent):
+            return
+        folder = folder.parent
+
+
+def _quota(version: int, folder: Path) -> tuple[int | None, int | None]:
+    if version == 1:
+        quota_raw, period_raw = (_text(folder, f"cpu.cfs_{n}_us") for n in ("quota", "period"))
+        return parse_int(quota_raw), parse_int(period_raw)
+    quota, _, period = (_text(folder, "cpu.max") or b"").strip().partition(b" ")
+    return parse_int(quota or None), parse_int(period or None)
+
+
+def _sizes(paths: CgroupPaths, name: str) -> Iterator[tuple[int, Path]]:
+    for folder in _upward(paths, "memory"):
+        value = _v1_memory(_text(folder, name))
+        if value is not None and value != UNLIMITED:
+            yield value, folder
+
+
+def _effective_cpus(paths: CgroupPaths) -> str | None:
+    """The CPUs that every cpuset on the path allows."""
+    allowed: frozenset[int] | None = None
+    for folder in _upward(paths, "cpuset"):
+        text = (
+            _text(folder, "cpuset.cpus.effective") or _text(folder, "cpuset.cpus") or b""
+        ).strip()
+        if text:
+            cpus = parse_cpu_list(text.decode())
+            allowed = cpus if allowed is None else allowed & cpus
+    return format_cpu_list(allowed) if allowed else None
+
+
+# --- memory at one moment ------------------------------------------------------------------------
+
+
+def _v1_limit_hits(number: Callable[[str], int | None]) -> int | None:
+    """So often a charge failed at the limit; None where this kernel does not count it.
+
+    Memory and swap together are charged first (mm/memcontrol.c, ``try_charge_memcg``): where both
+    limits are equal memory.failcnt never moves, and kernel 6.18 leaves memory.memsw.failcnt at 0
+    too, while memory.max_usage_in_bytes shows that the limit was met.
+    """
+    failed, failed_total = number("memory.failcnt"), number("memory.memsw.failcnt")
+    limit, peak = number("memory.limit_in_bytes"), number("memory.max_usage_in_bytes")
+    total = number("memory.memsw.limit_in_bytes")
+    hits = max((n for n in (failed, failed_total) if n is not None), default=None)
+    together = limit is not None and total is not None and total <= limit
+    if hits == 0 and together and peak is not None and limit is not None and peak >= limit:
+        return None
+    return hits
+
+
+def memory_counters(paths: CgroupPaths) -> MemoryCounters:
+    """The memory cgroup's state now: for the moments before and after a load, not for sampling."""
+    folder = paths.folder("memory")
+
+    def number(name: str) -> int | None:
+        return parse_int(_text(folder, name))
+
+    def fields(name: str) -> dict[str, int]:
+        return parse_flat(_text(folder, name) or b"")
+
+    stat = fields("memory.stat")
+    if paths.version == 1:
+        return MemoryCounters(
+            usage_bytes=number("memory.usage_in_bytes"),
+            peak_bytes=number("memory.max_usage_in_bytes"),
+            swap_bytes=stat.get("swap"),
+            total_bytes=number("memory.memsw.usage_in_bytes"),
+            file_bytes=stat.get("cache"),
+            limit_hits=_v1_limit_hits(number),
+            oom_kills=fields("memory.oom_control").get("oom_kill"),
+        )
+    events = fields("memory.events")
+    usage, swap = number("memory.current"), number("memory.swap.current")
+    return MemoryCounters(
+        usage_bytes=usage,
+        peak_bytes=number("memory.peak"),
+        swap_bytes=swap,
+        total_bytes=_sum(usage, swap),
+        file_bytes=stat.get("file"),
+        limit_hits=events.get("max"),
+        oom_kills=events.get("oom_kill"),
     )

@@ -1,81 +1,250 @@
-"""Verdicts: what the estimates say of the laws. Pure.
+"""Verdicts: what the estimates say of the laws, and whether a limit is in force at all. Pure.
 
-By equivalence: the whole interval inside ± tolerance → conforms; wholly outside → deviates;
+By equivalence: the whole interval inside the law's bounds → conforms; wholly outside → deviates;
 straddling, or no interval at all → inconclusive, which is never green.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness import laws
 from harness import limits as rules
-from harness.analysis import PointSummary
-from harness.model import UNLIMITED, ContainerRecord, Estimate, Status, Verdict
+from harness.analysis import PointSummary, Result
+from harness.model import (
+    UNLIMITED,
+    ContainerRecord,
+    EngineFacts,
+    Estimate,
+    Expectation,
+    KernelLimits,
+    Scale,
+    Status,
+    Verdict,
+)
+
+PAGE_BYTES = 4096
+"""The kernel keeps memory limits in pages, rounded down."""
 
 
-def by_equivalence(estimate: Estimate | None, *, tolerance: float) -> tuple[Status, str]:
-    """The verdict on a relative error whose law says 0, with the reason in words."""
+# --- laws --------------------------------------------------------------------------------------
+
+
+def by_equivalence(estimate: Estimate | None, law: Expectation) -> tuple[Status, str]:
+    """The verdict on a deviation, with the reason in words."""
+    if law.not_exercisable:
+        return Status.NOT_EXERCISABLE, law.not_exercisable
     if estimate is None:
         return Status.INCONCLUSIVE, "no valid trial"
     if estimate.low is None or estimate.high is None:
         return Status.INCONCLUSIVE, f"{estimate.n} valid trial gives no interval"
-    within = f"± {tolerance:.2%}"
-    span = f"[{estimate.low:+.2%}, {estimate.high:+.2%}]"
-    if -tolerance <= estimate.low and estimate.high <= tolerance:
-        return Status.CONFORMS, f"error {span} is inside {within}"
-    if estimate.low > tolerance or estimate.high < -tolerance:
-        return Status.DEVIATES, f"error {span} is outside {within}"
+    span = f"[{amount(estimate.low, law)}, {amount(estimate.high, law)}]"
+    within = f"[{amount(law.low, law)}, {amount(law.high, law)}]"
+    if law.low <= estimate.low and estimate.high <= law.high:
+        return Status.CONFORMS, f"error {span} lies in {within}"
+    if estimate.low > law.high or estimate.high < law.low:
+        return Status.DEVIATES, f"error {span} lies outside {within}"
     return Status.INCONCLUSIVE, f"error {span} straddles {within}: more repeats would decide"
 
 
-def readback_mismatches(container: ContainerRecord) -> list[str]:
-    """Each limit whose read-back differs from the request, in words.
+def amount(deviation: float, law: Expectation) -> str:
+    """A deviation in words: ``+0.21%``, or in the metric's unit where it is absolute."""
+    if law.scale is not Scale.ABSOLUTE:
+        return f"{deviation:+.2%}"
+    if law.metric.endswith("_s"):
+        return f"{deviation * 1e3:+.1f} ms"
+    if law.metric.endswith("_bytes"):
+        return f"{deviation / 2**20:+.2f} MiB"
+    return f"{deviation:+.4g}"
 
-    A value that could not be read back (None) is no mismatch; it is shown as "not read".
+
+def judge(summary: PointSummary, result: Result, readbacks: Sequence[ReadBack]) -> Verdict:
+    """The verdict of one law on a point, explained where the reason is known."""
+    law = result.expectation
+    status, reason = by_equivalence(result.deviation, law)
+    wrong = [readback.text for readback in readbacks if readback.agrees is False]
+    if wrong and status is not Status.NOT_EXERCISABLE:
+        # The law is about the limit that was asked for, and another one is in force.
+        reason = f"{'; '.join(wrong)}; {reason}"
+        if status is Status.CONFORMS:
+            status = Status.INCONCLUSIVE
+    if law.explanation:
+        reason = f"{reason}; {law.explanation}"
+    return Verdict(
+        point_id=summary.point.id,
+        metric=law.metric,
+        container=law.container,
+        status=status,
+        reason=reason,
+    )
+
+
+def overall(statuses: Iterable[Status]) -> Status:
+    """The verdict of many: the worst of them; inconclusive where there is none.
+
+    What could not be put to the test makes nothing worse, and nothing well by itself.
     """
-    out: list[str] = []
+    found = set(statuses)
+    for status in (Status.DEVIATES, Status.INCONCLUSIVE, Status.CONFORMS, Status.NOT_EXERCISABLE):
+        if status in found:
+            return status
+    return Status.INCONCLUSIVE
+
+
+# --- read-backs --------------------------------------------------------------------------------
+
+NOT_READ = "not read"
+NOT_SET = "not set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """One limit of one container: requested, held by the engine, held by the kernel, in words."""
+
+    option: str
+    container: int
+    requested: str
+    engine: str
+    kernel: str
+    agrees: bool | None
+    """None where neither could be read back: not known is not a mismatch."""
+
+    @property
+    def text(self) -> str:
+        """The mismatch in words."""
+        held = [
+            f"the {who} holds {what}"
+            for who, what in (("engine", self.engine), ("kernel", self.kernel))
+            if what not in (self.requested, NOT_READ)
+        ]
+        return f"{self.option}: requested {self.requested}, {' and '.join(held)}"
+
+
+def readbacks(container: ContainerRecord, engine: EngineFacts, index: int = 0) -> list[ReadBack]:
+    """Each limit that was requested or is in force unasked, side by side.
+
+    A value that could not be read back is "not read" and no mismatch.
+    """
+    found = [_cpu_time(container, engine, index), _cpuset(container, index)]
+    found += [_shares(container, engine, index), *_memory(container, index)]
+    return [readback for readback in found if readback is not None]
+
+
+def _cpu_time(container: ContainerRecord, engine: EngineFacts, index: int) -> ReadBack | None:
     wanted = rules.quota_and_period_us(container.requested)
-    kernel, engine = container.kernel, container.engine
+    held = None if container.engine is None else rules.quota_and_period_us(container.engine)
+    kernel = [
+        None if k.cpu_quota_us == UNLIMITED else (k.cpu_quota_us, k.cpu_period_us)
+        for k in (container.kernel, container.kernel_after)
+        if k is not None and k.cpu_quota_us is not None and k.cpu_period_us is not None
+    ]
+    if wanted is None and held is None and not any(kernel):
+        return None
+    due = wanted and (rules.held_quota_us(wanted, engine.cgroup_driver), wanted[1])
+    said = list(dict.fromkeys(_quota(pair) for pair in kernel))
+    return ReadBack(
+        option="--cpus" if container.requested.cpus is not None else "--cpu-quota",
+        container=index,
+        requested=_quota(wanted),
+        engine=NOT_READ if container.engine is None else _quota(held),
+        # Read twice, since the kernel may change it: then it is told twice.
+        kernel=", then ".join(said) or NOT_READ,
+        agrees=_all(
+            None if container.engine is None else held == wanted,
+            all(pair == due for pair in kernel) if kernel else None,
+        ),
+    )
+
+
+def _cpuset(container: ContainerRecord, index: int) -> ReadBack | None:
+    wanted = container.requested.cpuset_cpus
+    if wanted is None:
+        return None
+    engine = None if container.engine is None else container.engine.cpuset_cpus or NOT_SET
+    kernel = None if container.kernel is None else container.kernel.cpuset_cpus
+    return ReadBack(
+        option="--cpuset-cpus",
+        container=index,
+        requested=wanted,
+        engine=engine or NOT_READ,
+        kernel=kernel or NOT_READ,
+        agrees=_all(
+            *(None if held is None else _same_cpus(held, wanted) for held in (engine, kernel))
+        ),
+    )
+
+
+def _same_cpus(held: str, wanted: str) -> bool:
+    return held != NOT_SET and rules.parse_cpu_list(held) == rules.parse_cpu_list(wanted)
+
+
+def _shares(container: ContainerRecord, engine: EngineFacts, index: int) -> ReadBack | None:
+    wanted = container.requested.cpu_shares
+    if wanted is None:
+        return None
+    held = None if container.engine is None else container.engine.cpu_shares or 0
+    kernel, said = None, NOT_READ
+    if container.kernel is not None and engine.cgroup_version == 1:
+        kernel = container.kernel.cpu_shares
+        said = NOT_READ if kernel is None else f"{kernel}"
+    elif container.kernel is not None:
+        kernel = container.kernel.cpu_weight
+        said = NOT_READ if kernel is None else f"weight {kernel}"
+    return ReadBack(
+        option="--cpu-shares",
+        container=index,
+        requested=f"{wanted}",
+        engine=NOT_READ if held is None else f"{held or NOT_SET}",
+        kernel=said,
+        agrees=_all(
+            None if held is None else held == wanted,
+            None if kernel is None else kernel == laws.weight(container.requested, engine),
+        ),
+    )
+
+
+def _memory(container: ContainerRecord, index: int) -> list[ReadBack | None]:
+    wanted = container.requested
+    kernel = container.kernel or KernelLimits()
+    engine = container.engine
+    held: list[int | None] = [None] * 3
     if engine is not None:
-        given = rules.quota_and_period_us(engine)
-        if given != wanted:
-            out.append(f"requested {_quota(wanted)}, the engine holds {_quota(given)}")
-    for when, held in (("", kernel), (" after the window", container.kernel_after)):
-        if held is None or held.cpu_quota_us is None or held.cpu_period_us is None:
-            continue
-        has = None if held.cpu_quota_us == UNLIMITED else (held.cpu_quota_us, held.cpu_period_us)
-        if has != wanted:
-            out.append(f"requested {_quota(wanted)}, the kernel holds {_quota(has)}{when}")
-    cpuset = container.requested.cpuset_cpus
-    if (
-        cpuset
-        and kernel is not None
-        and kernel.cpuset_cpus is not None
-        and rules.parse_cpu_list(cpuset) != rules.parse_cpu_list(kernel.cpuset_cpus)
-    ):
-        out.append(f"requested CPUs {cpuset}, the kernel holds {kernel.cpuset_cpus}")
-    return out
+        held = [engine.memory_bytes or 0, engine.memory_swap_bytes or 0,
+                engine.memory_reservation_bytes or 0]  # fmt: skip
+    return [
+        _size("--memory", index, wanted.memory_bytes, held[0], kernel.memory_bytes),
+        _size("--memory-swap", index, rules.swap_total_bytes(wanted), held[1],
+              kernel.memory_swap_bytes),
+        _size("--memory-reservation", index, wanted.memory_reservation_bytes, held[2],
+              kernel.memory_reservation_bytes),
+    ]  # fmt: skip
+
+
+def _size(
+    option: str, index: int, wanted: int | None, engine: int | None, kernel: int | None
+) -> ReadBack | None:
+    if wanted is None:
+        return None
+    due = wanted if wanted == UNLIMITED else wanted // PAGE_BYTES * PAGE_BYTES
+    return ReadBack(
+        option=option,
+        container=index,
+        requested=rules.format_size(wanted),
+        engine=NOT_READ if engine is None else rules.format_size(engine) if engine else NOT_SET,
+        kernel=NOT_READ if kernel is None else rules.format_size(kernel),
+        agrees=_all(
+            None if engine is None else engine == wanted,
+            None if kernel is None else kernel == due,
+        ),
+    )
+
+
+def _all(*answers: bool | None) -> bool | None:
+    """False where one is; None where nothing is known."""
+    known = [answer for answer in answers if answer is not None]
+    return all(known) if known else None
 
 
 def _quota(pair: tuple[int, int] | None) -> str:
     return "no quota" if pair is None else f"{pair[0]}/{pair[1]} µs"
-
-
-def judge(summary: PointSummary, containers: list[ContainerRecord]) -> Verdict:
-    """The verdict of the CPU law on a point, explained where the reason is known."""
-    status, reason = by_equivalence(
-        summary.error, tolerance=summary.law.expectation.tolerance
-    )
-    mismatches = sorted({m for container in containers for m in readback_mismatches(container)})
-    if mismatches:
-        # The law is about the limit that was asked for, and another one is in force.
-        reason = f"{'; '.join(mismatches)}; {reason}"
-        if status is Status.CONFORMS:
-            status = Status.INCONCLUSIVE
-    return Verdict(point_id=summary.point.id, metric="cpus", status=status, reason=reason)
-
-
-def overall(verdicts: list[Verdict]) -> Status:
-    """The verdict of a whole run: the worst of its points; inconclusive where there is none."""
-    for status in (Status.DEVIATES, Status.INCONCLUSIVE):
-        if any(v.status is status for v in verdicts):
-            return status
-    return Status.CONFORMS if verdicts else Status.INCONCLUSIVE

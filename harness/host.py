@@ -10,6 +10,8 @@ import os
 import platform
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness import cgroup
@@ -84,9 +86,33 @@ def conditions() -> HostConditions:
     # proc(5): guest time (fields 9, 10) is contained in user time already
     total = sum(times[:8])
     steal_share = times[7] / total if total else None
+    meminfo = _read("/proc/meminfo")
     return HostConditions(
-        root=os.geteuid() == 0, load=os.getloadavg()[0], steal_share=steal_share
+        root=os.geteuid() == 0,
+        load=os.getloadavg()[0],
+        steal_share=steal_share,
+        memory_available_bytes=_kib(meminfo, "MemAvailable"),
+        swap_free_bytes=_kib(meminfo, "SwapFree"),
     )
+
+
+@contextmanager
+def kept_from_the_oom_killer() -> Iterator[None]:
+    """While memory runs short, let the kernel choose anybody but us; only root may ask for it.
+
+    A container's processes are the engine's children, not ours: they do not inherit it.
+    """
+    file = Path("/proc/self/oom_score_adj")
+    before = _read(file)
+    try:
+        file.write_text("-900")
+    except OSError:
+        before = None
+    try:
+        yield
+    finally:
+        if before is not None:
+            file.write_text(before)
 
 
 class HostReader:
@@ -99,11 +125,13 @@ class HostReader:
     def read(self) -> HostSample:
         """Root cgroup's CPU time, steal per CPU, and the harness's own CPU time."""
         usage: int | None = None
+        percpu: tuple[int, ...] | None = None
         if self._root:
             version, path = self._root
             raw = path.read_bytes()
             if version == 1:
                 usage = cgroup.parse_int(raw)
+                percpu = self._percpu(path)
             else:
                 usec = cgroup.parse_flat(raw).get("usage_usec")
                 usage = None if usec is None else usec * 1000
@@ -111,9 +139,15 @@ class HostReader:
         return HostSample(
             t_mono_ns=now,
             root_usage_ns=usage,
+            root_percpu_ns=percpu,
+            swap_free_bytes=_kib(_read("/proc/meminfo"), "SwapFree"),
             steal_ns=self._steal(),
             harness_cpu_ns=time.process_time_ns(),
         )
+
+    def _percpu(self, path: Path) -> tuple[int, ...] | None:
+        text = _read(path.with_name("cpuacct.usage_percpu"))
+        return tuple(int(field) for field in text.split()) if text else None
 
     def _steal(self) -> tuple[int, ...] | None:
         # proc(5): cpuN user nice system idle iowait irq softirq steal …, in USER_HZ ticks

@@ -8,10 +8,11 @@ anything starts, with the value that would be accepted.
 
 from __future__ import annotations
 
+import math
 import re
 
 from harness.errors import PlanError
-from harness.model import Limits
+from harness.model import UNLIMITED, Limits
 
 DEFAULT_PERIOD_US = 100_000
 """The CFS period that Docker, runc and the kernel use where none is set."""
@@ -35,6 +36,16 @@ def parse_size(text: str) -> int:
     if not match:
         raise PlanError(f"'{text}' is not a size.", "Write it as Docker does: 64m, 1.5g, 1048576.")
     return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def format_size(size_bytes: int) -> str:
+    """A size as Docker writes it: ``64m``, ``1536m``, ``6291457b``; ``no limit`` for -1."""
+    if size_bytes == UNLIMITED:
+        return "no limit"
+    for unit in ("g", "m", "k"):
+        if size_bytes and size_bytes % _UNITS[unit] == 0:
+            return f"{size_bytes // _UNITS[unit]}{unit}"
+    return f"{size_bytes}b"
 
 
 def parse_cpu_list(text: str) -> frozenset[int]:
@@ -78,6 +89,59 @@ def quota_and_period_us(limits: Limits) -> tuple[int, int] | None:
     if limits.cpu_quota_us is not None and limits.cpu_quota_us > 0:
         return limits.cpu_quota_us, limits.cpu_period_us or DEFAULT_PERIOD_US
     return None
+
+
+def swap_total_bytes(limits: Limits) -> int | None:
+    """What ``--memory`` and ``--memory-swap`` allow together: memory and swap, in bytes.
+
+    Not set, or 0, means twice the memory; -1 means no limit (UNLIMITED). None without ``--memory``.
+    """
+    if limits.memory_bytes is None:
+        return None
+    if not limits.memory_swap_bytes:
+        return 2 * limits.memory_bytes
+    return limits.memory_swap_bytes
+
+
+def held_quota_us(quota: tuple[int, int], driver: str) -> int:
+    """The quota (µs) that the kernel holds for (quota, period), by the cgroup driver.
+
+    The systemd driver hands systemd a CPU time per second, rounded up to 10 ms of it (runc,
+    libcontainer/cgroups/systemd, ``addCpuQuota``): 0.505 CPUs become 0.51.
+    """
+    quota_us, period_us = quota
+    if driver != "systemd":
+        return quota_us
+    per_second = quota_us * 1_000_000 // period_us
+    rounded = -(-per_second // 10_000) * 10_000
+    return rounded * period_us // 1_000_000
+
+
+def weight_of_shares(shares: int, runtime: str, version: str) -> int:
+    """cpu.weight that a runtime writes for ``--cpu-shares`` on cgroup v2.
+
+    runc < 1.3.2 and crun < 1.23: a line from (2, 1) to (262144, 10000). Later: a curve through
+    (1024, 100) (opencontainers/cgroups, ``ConvertCPUSharesToCgroupV2Value``). A version that is
+    not known is taken for an old one.
+    """
+    if _has_new_weights(runtime, version):
+        if shares <= 2:
+            return 1
+        if shares >= 262_144:
+            return 10_000
+        log = math.log2(shares)
+        return math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34))
+    return 1 + (shares - 2) * 9999 // 262_142
+
+
+def _has_new_weights(runtime: str, version: str) -> bool:
+    match = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if not match:
+        return False
+    major, minor, patch = (int(group or 0) for group in match.groups())
+    if runtime == "crun":
+        return (major, minor) >= (1, 23)
+    return (major, minor, patch) >= (1, 3, 2)
 
 
 def validate(limits: Limits, *, host_cpus: int) -> None:

@@ -76,12 +76,48 @@ class KernelLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveLimits:
+    """The tightest limits on a container's path from its own cgroup up to the root.
+
+    ``*_at`` is the cgroup that sets it, empty where it is the container's own. None = nothing on
+    the path sets that limit.
+    """
+
+    cpus: float | None = None
+    cpus_at: str = ""
+    cpuset_cpus: str | None = None
+    memory_bytes: int | None = None
+    memory_at: str = ""
+    memory_swap_bytes: int | None = None
+    memory_swap_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What runs in a container: a mode of the probe, with the parameters of that mode."""
+
+    name: str = "spin"
+    """``spin``: full load. ``burst``: pieces of work that become due at a rate. ``memory``: grows
+    until it is killed or has ``target_bytes``."""
+    threads: int = 1
+    target_bytes: int | None = None
+    kind: str = "anon"
+    """Of ``memory``: ``anon``, ``file`` (page cache) or ``tmpfs``."""
+    victim: str = "child"
+    """Of ``memory``: ``child`` grows while its parent lives to report; ``self`` is PID 1, whose
+    kill ends the container."""
+    cost_us: int | None = None
+    """Of ``burst``: CPU time of a piece."""
+    rate_hz: int | None = None
+    """Of ``burst``: pieces that become due a second, at random times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """One container of a point: its limits and what runs in it."""
 
     limits: Limits
-    workload: str = "spin"
-    threads: int = 1
+    workload: Workload = Workload()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +128,9 @@ class Point:
     axis: str
     value: str
     containers: tuple[ContainerSpec, ...]
+    warmup_s: float = 0.5
+    duration_s: float = 3.0
+    """Of the window: whole quota periods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +151,6 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     repeats: int
     seed: int
-    warmup_s: float
-    duration_s: float
     cadence_hz: float
     quick: bool = False
     command: str = ""
@@ -184,6 +221,9 @@ class HostConditions:
     """Runnable tasks, mean of the last minute."""
     steal_share: float | None
     """Steal / all CPU time since boot."""
+    memory_available_bytes: int = 0
+    """MemAvailable: what can be used without swapping."""
+    swap_free_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +249,8 @@ class Sample:
     throttled_ns: int | None = None
     """v1 sums the per-CPU run queues; v2 is throttled_usec × 1000, summed the same way."""
     memory_bytes: int | None = None
+    total_bytes: int | None = None
+    """Memory and swap together; None where swap is not accounted for."""
     usage_percpu_ns: tuple[int, ...] | None = None
     """v1 only, and only at the window's edges."""
 
@@ -220,6 +262,10 @@ class HostSample:
     t_mono_ns: int
     root_usage_ns: int | None = None
     """CPU time of the root cgroup: everything on the host."""
+    root_percpu_ns: tuple[int, ...] | None = None
+    """The same of each CPU; v1 only."""
+    swap_free_bytes: int | None = None
+    """Of the host: what containers can be given at the most."""
     steal_ns: tuple[int, ...] | None = None
     """Steal of each CPU (/proc/stat, in 10 ms ticks turned into ns)."""
     harness_cpu_ns: int | None = None
@@ -242,6 +288,8 @@ class ThreadReport:
     """Off-CPU gaps over the threshold."""
     gap_total_ns: int
     gap_max_ns: int
+    cpus: tuple[tuple[int, int], ...] = ()
+    """(CPU, units of work done while on it): where the thread ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +304,76 @@ class InsideReport:
     """Counts of gaps by length over all threads; bin i spans edges[i] <= gap < edges[i+1]."""
     gap_edges_ns: tuple[int, ...] = ()
     """len(gap_histogram) + 1 log-spaced edges; the last bin is open above."""
+    gap_list: tuple[tuple[int, int], ...] = ()
+    """(start, length) of gaps in ns, start since the window's, over all threads: the first ones of
+    each thread, as many as the probe has room for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryReport:
+    """What the probe's memory mode saw: how far it came, and what each step took."""
+
+    kind: str
+    t_start_ns: int | None
+    t_end_ns: int | None
+    """The end of growth: the target, a refusal, or the moment at which the kill was seen. Both
+    are None where growth never began."""
+    target_bytes: int
+    step_bytes: int
+    touched_bytes: int
+    killed: bool
+    """True where the kernel killed the process that grew."""
+    errno: int
+    """Of the refusal (ENOSPC on a full tmpfs), 0 where there was none."""
+    step_ns: tuple[int, ...]
+    churn_pages: int
+    """Pages touched again, in a fixed order of no locality, once the target was reached."""
+    churn_ns: int
+    churn_max_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BurstReport:
+    """What the probe's burst mode saw: response times from each piece's due time on, in ns.
+
+    A piece that was not finished counts with the time that it had waited: an overload must not
+    look quick. The quantiles are exact, by nearest rank; None where no piece was due.
+    """
+
+    t_start_ns: int
+    t_end_ns: int
+    cost_ns: int
+    rate_hz: int
+    offered: int
+    completed: int
+    unfinished: int
+    response_p50_ns: int | None
+    response_p90_ns: int | None
+    response_p99_ns: int | None
+    response_max_ns: int | None
+    response_edges_ns: tuple[int, ...]
+    response_histogram: tuple[int, ...]
+    cpu_ns: int
+    """Thread CPU clocks over the window, all threads together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryCounters:
+    """The memory cgroup at one moment. None = this kernel has no such file."""
+
+    usage_bytes: int | None = None
+    peak_bytes: int | None = None
+    """memory.max_usage_in_bytes (v1), memory.peak (v2, kernel 5.19)"""
+    swap_bytes: int | None = None
+    total_bytes: int | None = None
+    """Memory and swap together."""
+    file_bytes: int | None = None
+    """Page cache, tmpfs included."""
+    limit_hits: int | None = None
+    """So often a charge failed at the limit: memory.failcnt or memory.memsw.failcnt (v1, the
+    larger; None where the kernel does not count it), ``max`` of memory.events (v2)"""
+    oom_kills: int | None = None
+    """memory.oom_control (v1, kernel 4.13), memory.events (v2)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,9 +395,16 @@ class ContainerRecord:
     kernel: KernelLimits | None = None
     kernel_after: KernelLimits | None = None
     """Read again after the window: the kernel may change period and quota when its timer lags."""
+    effective: EffectiveLimits | None = None
     first: Sample | None = None
     last: Sample | None = None
     inside: InsideReport | None = None
+    memory: MemoryReport | None = None
+    burst: BurstReport | None = None
+    memory_first: MemoryCounters | None = None
+    memory_last: MemoryCounters | None = None
+    peak_swap_bytes: int | None = None
+    """The most swap in any sample: the kernel keeps no peak of its own on every version."""
     stats: tuple[StatsFrame, ...] = ()
     exit_code: int | None = None
     oom_killed: bool | None = None
@@ -365,24 +490,58 @@ class Estimate:
     method: str
 
 
+class Scale(StrEnum):
+    """How far a measurement lies from its law."""
+
+    RELATIVE = "relative"
+    """measured / expected - 1"""
+    LOG = "log"
+    """ln(measured / expected): symmetric for a ratio and its inverse"""
+    ABSOLUTE = "absolute"
+    """measured - expected, in the metric's unit"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What the documented semantics predict for a metric of a point."""
+    """What the documented semantics predict for one metric of one container of a point."""
 
     metric: str
+    """A name in ``analysis.METRICS``."""
+    container: int = 0
     value: float
-    tolerance: float
-    """Relative: 0.01 = 1 %."""
+    """In the metric's unit."""
+    low: float
+    """The deviation that still conforms lies in [low, high], on ``scale``."""
+    high: float
+    scale: Scale = Scale.RELATIVE
     law: str
     text: str
     source: str
+    bound: str = ""
+    """Which limit binds: ``quota``, ``threads``, ``cpuset``, ``host``, an ancestor's path, …"""
+    capacity_cpus: float | None = None
+    """Set where the promise leaves no CPU to others: it is then capacity less foreign CPU."""
+    explanation: str = ""
+    """Why the plain law does not hold here, where that is known."""
+    not_exercisable: str = ""
+    """Why this host cannot put the law to the test; empty where it can."""
+
+    def expected(self, foreign_cpus: float | None) -> float:
+        """What the promise comes to in one window, given what others used of the CPUs.
+
+        Where foreign CPU could not be measured, the bare promise.
+        """
+        if self.capacity_cpus is None or foreign_cpus is None:
+            return self.value
+        return min(self.value, self.capacity_cpus - foreign_cpus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a law says of a point, with the reason in words."""
+    """What a law says of a metric of a point, with the reason in words."""
 
     point_id: str
     metric: str
+    container: int = 0
     status: Status
     reason: str

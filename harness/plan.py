@@ -6,119 +6,42 @@ of the host spreads over all points instead of falling on the last (randomised c
 
 from __future__ import annotations
 
-import difflib
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
+from harness import axes
 from harness import limits as rules
+from harness.axes import MAX_THREADS, Options
 from harness.errors import PlanError
-from harness.model import ContainerSpec, Limits, Plan, PlannedTrial, Point
+from harness.model import Plan, PlannedTrial, Point
 
-MIN_PERIODS = 30
-"""A window spans at least so many quota periods: fewer would leave its edges in the result."""
+ALL = "all"
+"""The sweep of every axis."""
+MIN_PERIODS = 5
+"""A window holds at least so many quota periods, and always whole ones: then it holds exactly
+that many quotas, whatever its phase."""
 WARMUP_PERIODS = 5
-_MAX_THREADS = 1024
-
 ESTIMATED_OVERHEAD_S = 0.35
 """What a trial takes outside warm-up and window; only for the time that a plan announces."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the user may set on any sweep; None = the sweep's own default."""
+CHURN_S = 1.0
+"""A memory workload that reached its target touches it again for so long."""
+DEFAULT_SEED = 1
+DEFAULT_CADENCE_HZ = 50.0
 
-    values: str | None = None
-    repeats: int | None = None
-    duration_s: float | None = None
-    warmup_s: float | None = None
-    seed: int = 1
-    threads: int | None = None
-    cadence_hz: float = 50.0
-    quick: bool = False
-    command: str = ""
+PointsOf = Callable[[Options, int], Iterable[Point]]
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One limit that can be varied."""
-
-    name: str
-    option: str
-    summary: str
-    points: Callable[[Options, int], tuple[Point, ...]]
-
-
-def default_cpus(host_cpus: int, *, quick: bool = False) -> list[float]:
-    """The values of ``--cpus`` that tell most on a host of that many CPUs, ascending.
-
-    2 CPUs: 0.25, 0.5, 1, 1.5, 2; more: halves below one, then doublings, the host less one CPU,
-    and the whole host. ``quick`` keeps three of them.
-    """
-    if quick:
-        return sorted({0.5, 1.0, float(host_cpus)})
-    values = {0.25, 0.5, 1.0, float(host_cpus)}
-    if host_cpus == 1:
-        values.add(0.75)
-    elif host_cpus == 2:
-        values.add(1.5)
-    else:
-        values.add(float(host_cpus - 1))
-        values.update(float(2**i) for i in range(1, int(math.log2(host_cpus)) + 1))
-    return sorted(values)
-
-
-def parse_numbers(text: str) -> list[float]:
-    """Numbers separated by commas or blanks; PlanError names the one that is none."""
-    numbers = []
-    for part in text.replace(",", " ").split():
-        try:
-            number = float(part)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise PlanError(f"'{part}' is not a number.", "Write for example --values 0.5,1,1.5.")
-        numbers.append(number)
-    if not numbers:
-        raise PlanError("--values names nothing.", "Write for example --values 0.5,1,1.5.")
-    return numbers
-
-
-def _cpu_points(options: Options, host_cpus: int) -> tuple[Point, ...]:
-    values = (
-        parse_numbers(options.values)
-        if options.values is not None
-        else default_cpus(host_cpus, quick=options.quick)
-    )
-    points = []
-    for value in dict.fromkeys(values):
-        # One thread more than the limit needs, so that the limit and not the workload binds.
-        threads = options.threads or min(host_cpus, math.floor(value) + 1)
-        spec = ContainerSpec(limits=Limits(cpus=value), threads=max(1, threads))
-        points.append(
-            Point(id=f"cpus={value:g}", axis="cpu", value=f"{value:g}", containers=(spec,))
-        )
-    return tuple(points)
-
-
-AXES: dict[str, Axis] = {
-    "cpu": Axis("cpu", "--cpus", "CPUs achieved under --cpus", _cpu_points),
-}
-
-
-def find_axis(name: str) -> Axis:
-    """The axis of that name; PlanError names the nearest where there is none."""
-    if name in AXES:
-        return AXES[name]
-    near = difflib.get_close_matches(name, AXES, n=1, cutoff=0.5)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(AXES)}."
-    raise PlanError(f"unknown axis '{name}'.", hint)
-
-
-def build(axis: str, options: Options, *, host_cpus: int) -> Plan:
+def build(
+    sweep: str, options: Options, *, host_cpus: int, points_of: PointsOf | None = None
+) -> Plan:
     """The plan of a sweep on a host (an engine) of that many CPUs.
 
+    ``sweep`` is an axis, ``all`` of them, or the name of a sweep whose points ``points_of`` makes.
     Raises PlanError before anything starts where a point is impossible.
     """
     repeats = options.repeats if options.repeats is not None else (3 if options.quick else 5)
@@ -126,33 +49,60 @@ def build(axis: str, options: Options, *, host_cpus: int) -> Plan:
         1.0 if options.quick else 3.0
     )  # fmt: skip
     warmup_s = options.warmup_s if options.warmup_s is not None else 0.5
+    cadence_hz = options.cadence_hz if options.cadence_hz is not None else DEFAULT_CADENCE_HZ
+    seed = options.seed if options.seed is not None else DEFAULT_SEED
     _check_options(options, repeats, duration_s, warmup_s)
-    points = find_axis(axis).points(options, host_cpus)
-    for point in points:
+    if not 1 <= cadence_hz <= 1000:
+        raise PlanError(f"--cadence {cadence_hz:g} is out of range.", "Give 1 to 1000 Hz.")
+    found = list((points_of or _points_of(sweep, options))(options, host_cpus))
+    twice = [point_id for point_id, n in Counter(point.id for point in found).items() if n > 1]
+    if twice:
+        raise PlanError(f"the point {twice[0]} stands twice in the sweep.", "Leave one out.")
+    points = []
+    for point in found:
         for spec in point.containers:
             rules.validate(spec.limits, host_cpus=host_cpus)
-    period_s = _longest_period_us(points) / 1e6
-    # A window of whole periods holds exactly that many quotas, whatever its phase.
-    periods = max(MIN_PERIODS, math.ceil(duration_s / period_s - 1e-9))
-    if options.duration_s is not None or options.quick:
-        periods = max(1, math.ceil(duration_s / period_s - 1e-9))
+        if all(spec.workload.name == "memory" for spec in point.containers):
+            points.append(replace(point, warmup_s=0.1, duration_s=CHURN_S))
+            continue
+        period_s = _period_us(point) / 1e6
+        periods = max(MIN_PERIODS, math.ceil(duration_s / period_s - 1e-9))
+        steady_s = WARMUP_PERIODS * period_s if options.warmup_s is None else 0.0
+        points.append(
+            replace(
+                point,
+                duration_s=round(periods * period_s, 9),
+                warmup_s=max(warmup_s, steady_s),
+            )
+        )
     return Plan(
-        sweep=axis,
-        points=points,
-        trials=_order(points, repeats, options.seed),
+        sweep=sweep,
+        points=tuple(points),
+        trials=_order(points, repeats, seed),
         repeats=repeats,
-        seed=options.seed,
-        warmup_s=max(warmup_s, WARMUP_PERIODS * period_s) if options.warmup_s is None else warmup_s,
-        duration_s=round(periods * period_s, 9),
-        cadence_hz=options.cadence_hz,
+        seed=seed,
+        cadence_hz=cadence_hz,
         quick=options.quick,
         command=options.command,
     )
 
 
+def _points_of(sweep: str, options: Options) -> PointsOf:
+    if sweep != ALL:
+        return axes.find(sweep).points
+    if options.values is not None:
+        raise PlanError("`bench sweep all` takes no --values.", "Sweep one axis to choose them.")
+    return lambda given, cpus: (
+        point for axis in axes.AXES.values() for point in axis.points(given, cpus)
+    )
+
+
 def estimated_s(plan: Plan) -> float:
     """The wall time that the plan takes, in seconds."""
-    return len(plan.trials) * (plan.warmup_s + plan.duration_s + ESTIMATED_OVERHEAD_S)
+    return sum(
+        point.warmup_s + point.duration_s + ESTIMATED_OVERHEAD_S
+        for point in (plan.point(trial.point_id) for trial in plan.trials)
+    )
 
 
 def _check_options(options: Options, repeats: int, duration_s: float, warmup_s: float) -> None:
@@ -162,18 +112,14 @@ def _check_options(options: Options, repeats: int, duration_s: float, warmup_s: 
         raise PlanError(f"--duration {duration_s:g} is out of range.", "Give 0.1 to 3600 seconds.")
     if not 0 <= warmup_s <= 600:
         raise PlanError(f"--warmup {warmup_s:g} is out of range.", "Give 0 to 600 seconds.")
-    if not 1 <= options.cadence_hz <= 1000:
-        raise PlanError(f"--cadence {options.cadence_hz:g} is out of range.", "Give 1 to 1000 Hz.")
-    if options.threads is not None and not 1 <= options.threads <= _MAX_THREADS:
+    if options.threads is not None and not 1 <= options.threads <= MAX_THREADS:
         raise PlanError(f"--threads {options.threads} is out of range.", "Give 1 to 1024.")
 
 
-def _longest_period_us(points: Sequence[Point]) -> int:
+def _period_us(point: Point) -> int:
+    """The longest quota period of a point's containers; the default one where none has a quota."""
     found = [
-        quota[1]
-        for point in points
-        for spec in point.containers
-        if (quota := rules.quota_and_period_us(spec.limits))
+        quota[1] for spec in point.containers if (quota := rules.quota_and_period_us(spec.limits))
     ]
     return max(found, default=rules.DEFAULT_PERIOD_US)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import functools
 import signal
 import time
 from collections import deque
@@ -18,24 +18,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from harness import laws, limits, validity
-from harness.cgroup import CounterReader, kernel_limits, locate
+from harness import limits, probe, validity
+from harness.cgroup import (
+    CounterReader,
+    effective_limits,
+    kernel_limits,
+    locate,
+    memory_counters,
+)
 from harness.engine.containers import Container, Engine, Exit
 from harness.errors import EngineRefusedError
 from harness.host import HostReader
 from harness.model import (
+    BurstReport,
     ContainerRecord,
     ContainerSpec,
+    EffectiveLimits,
     EngineFacts,
     HostFacts,
     HostSample,
     InsideReport,
     KernelLimits,
+    MemoryCounters,
+    MemoryReport,
     Outcome,
     Plan,
     PlannedTrial,
+    Point,
     Sample,
-    ThreadReport,
     TrialRecord,
 )
 from harness.sampler import Clock, Reader, SystemClock, sample_window
@@ -45,6 +55,9 @@ START_CPU_S = 0.1
 """CPU time that a container's start may need: under a tiny quota it takes that over the quota."""
 REPORT_TIMEOUT_S = 10.0
 DEADLINE_MARGIN_S = 15.0
+GROW_TIMEOUT_S = 30.0
+SLOWEST_GROWTH = 4 << 20
+"""Bytes a second: a growing workload that swaps to a slow disk is given so much time."""
 MAX_EXTRA_TRIALS = 2
 """So often a point whose trial was rejected is tried again."""
 
@@ -67,6 +80,8 @@ class OpenCgroup:
 
     reader: Reader
     limits: Callable[[], KernelLimits]
+    effective: Callable[[], EffectiveLimits]
+    memory: Callable[[], MemoryCounters]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +102,12 @@ def real_surroundings(engine: Engine, facts: EngineFacts, host: HostFacts) -> Su
 
     def open_cgroup(pid: int, container_id: str) -> OpenCgroup:
         paths = locate(pid, container_id)
-        return OpenCgroup(CounterReader(paths), lambda: kernel_limits(paths))
+        return OpenCgroup(
+            CounterReader(paths),
+            functools.partial(kernel_limits, paths),
+            functools.partial(effective_limits, paths),
+            functools.partial(memory_counters, paths),
+        )
 
     return Surroundings(engine, facts, host, SystemClock(), open_cgroup, HostReader().read)
 
@@ -113,9 +133,7 @@ def run_plan(
         while queue:
             planned = queue.popleft()
 
-            def enter(phase: str, planned: PlannedTrial = planned) -> None:
-                observer.phase(planned, done, total, phase)
-
+            enter = functools.partial(observer.phase, planned, done, total)
             record, samples = _Trial(plan, planned, run, where).execute(enter)
             record = _examined(record, plan, where)
             keep(record, samples)
@@ -139,9 +157,7 @@ def run_plan(
 
 
 def _examined(record: TrialRecord, plan: Plan, where: Surroundings) -> TrialRecord:
-    spec = plan.point(record.point_id).containers[0]
-    law = laws.cpu_law(spec, engine=where.engine_facts, host=where.host_facts, plan=plan)
-    invalid, notes = validity.examine(record, law, where.host_facts)
+    invalid, notes = validity.examine(record, plan, where.engine_facts, where.host_facts)
     return dataclasses.replace(record, invalid=invalid, warnings=notes)
 
 
@@ -178,7 +194,8 @@ class _Trial:
 
     def __init__(self, plan: Plan, planned: PlannedTrial, run: str, where: Surroundings) -> None:
         self._plan, self._planned, self._run, self._where = plan, planned, run, where
-        self._specs = plan.point(planned.point_id).containers
+        self._point = plan.point(planned.point_id)
+        self._specs = self._point.containers
         self._containers: list[Container] = []
         self._pids: list[int] = []
         self._phases = _Phases()
@@ -203,6 +220,8 @@ class _Trial:
             self._collect()
         except _TrialEndedError as ended:
             self._replace(outcome=ended.outcome, failure=str(ended))
+        except probe.GarbledError as garbled:
+            self._replace(failure=str(garbled))
         except EngineRefusedError as refused:
             self._replace(outcome=Outcome.NOT_STARTED, failure=refused.message)
         finally:
@@ -231,18 +250,16 @@ class _Trial:
             # The dead man's deadline: if we die, the workload ends soon after its planned time.
             deadline_s = (
                 start_timeout_s(spec)
-                + self._plan.warmup_s
-                + self._plan.duration_s
+                + self._point.warmup_s
+                + load_timeout_s(spec, self._point)
                 + DEADLINE_MARGIN_S
             )
             container = self._where.engine.create(
                 name=f"limitbench-{self._run}-{self._planned.index}-{number}",
                 run=self._run,
-                limits=spec.limits,
-                command=[
-                    "spin", "--threads", str(spec.threads), "--deadline", str(round(deadline_s))
-                ],
-            )  # fmt: skip
+                spec=spec,
+                deadline_s=deadline_s,
+            )
             self._containers.append(container)
         self._phases.end("create")
         self._pids = [container.start() for container in self._containers]
@@ -250,15 +267,12 @@ class _Trial:
         self._phases.end("start")
         for container, spec in zip(self._containers, self._specs, strict=True):
             message = _message(container, start_timeout_s(spec), "become ready")
-            if message.get("probe") != "ready":
-                raise _TrialEndedError(
-                    Outcome.FAILED, f"instead of being ready the workload said {message}"
-                )
+            probe.expect(message, "ready")
         self._phases.end("ready")
 
     def _measure(self) -> None:
-        plan, where = self._plan, self._where
-        warmup_ns, duration_ns = round(plan.warmup_s * 1e9), round(plan.duration_s * 1e9)
+        point, where = self._point, self._where
+        warmup_ns, duration_ns = round(point.warmup_s * 1e9), round(point.duration_s * 1e9)
         with contextlib.ExitStack() as stack:
             opened = [
                 where.open_cgroup(pid, container.id)
@@ -266,23 +280,38 @@ class _Trial:
             ]
             for cgroup in opened:
                 stack.callback(cgroup.reader.close)
-            self._replace_containers(kernel=[cgroup.limits() for cgroup in opened])
+            self._replace_containers(
+                kernel=[cgroup.limits() for cgroup in opened],
+                effective=[cgroup.effective() for cgroup in opened],
+                memory_first=[cgroup.memory() for cgroup in opened],
+            )
             streams = [container.follow_stats() for container in self._containers]
             start_ns = where.clock.now_ns() + warmup_ns
             for container in self._containers:
-                _say(container, f"go {warmup_ns} {duration_ns}")
+                _say(container, probe.go(warmup_ns, duration_ns))
+            if self._ends_by_itself:
+                duration_ns = round(load_timeout_s(self._specs[0], point) * 1e9)
             window = sample_window(
                 [cgroup.reader for cgroup in opened],
                 where.read_host,
                 start_ns=start_ns,
                 duration_ns=duration_ns,
-                cadence_hz=plan.cadence_hz,
+                cadence_hz=self._plan.cadence_hz,
                 clock=where.clock,
+                done=self._all_said_something if self._ends_by_itself else None,
+            )
+            self._samples = window.samples
+            if self._ends_by_itself:
+                for container in self._containers:
+                    probe.expect(_message(container, 1.0, "reach an end"), "done")
+            # Before "stop": with the workload its cgroup goes, and every counter in it.
+            self._replace_containers(
+                memory_last=[cgroup.memory() for cgroup in opened],
+                peak_swap_bytes=[_peak_swap(samples) for samples in window.samples],
             )
             for container in self._containers:
-                _say(container, "stop")
+                _say(container, probe.STOP)
             self._phases.end("warm-up and window")
-            self._samples = window.samples
             self._replace(
                 host_first=window.host_first, host_last=window.host_last, sampler=window.cost
             )
@@ -294,15 +323,52 @@ class _Trial:
             )
 
     def _collect(self) -> None:
-        reports = [_message(c, REPORT_TIMEOUT_S, "report") for c in self._containers]
+        messages = [_message(c, REPORT_TIMEOUT_S, "report") for c in self._containers]
+        reports = [probe.report(message) for message in messages]
         exits = [_exit(container) for container in self._containers]
         self._replace_containers(
-            inside=[inside_report(report) for report in reports],
+            inside=[report if isinstance(report, InsideReport) else None for report in reports],
+            memory=[report if isinstance(report, MemoryReport) else None for report in reports],
+            burst=[report if isinstance(report, BurstReport) else None for report in reports],
             exit_code=[ended.exit_code for ended in exits],
             oom_killed=[ended.oom_killed for ended in exits],
         )
-        self._replace(outcome=Outcome.COMPLETED)
+        killed = any(_kernel_killed(container) for container in self.record.containers)
+        self._replace(outcome=Outcome.OOM_KILLED if killed else Outcome.COMPLETED)
         self._phases.end("collect")
+
+    @property
+    def _ends_by_itself(self) -> bool:
+        return all(spec.workload.name == "memory" for spec in self._specs)
+
+    def _all_said_something(self) -> bool:
+        return all(container.has_line() for container in self._containers)
+
+
+def load_timeout_s(spec: ContainerSpec, point: Point) -> float:
+    """How long the load may take from the end of its warm-up on."""
+    target = spec.workload.target_bytes or 0
+    return point.duration_s + (GROW_TIMEOUT_S + target / SLOWEST_GROWTH if target else 0.0)
+
+
+def _peak_swap(samples: Sequence[Sample]) -> int | None:
+    used = [
+        sample.total_bytes - sample.memory_bytes
+        for sample in samples
+        if sample.total_bytes is not None and sample.memory_bytes is not None
+    ]
+    return max(used, default=None)
+
+
+def _kernel_killed(container: ContainerRecord) -> bool:
+    """Whether the kernel killed for memory in this cgroup: by its own count, where it keeps one.
+
+    Neither the exit code 137 (any SIGKILL) nor the engine's OOMKilled (moby#38352) tell it alone.
+    """
+    first, last = container.memory_first, container.memory_last
+    if first and last and first.oom_kills is not None and last.oom_kills is not None:
+        return last.oom_kills > first.oom_kills
+    return bool(container.oom_killed)
 
 
 def _message(container: Container, timeout_s: float, to_do: str) -> dict[str, Any]:
@@ -315,22 +381,14 @@ def _message(container: Container, timeout_s: float, to_do: str) -> dict[str, An
         ) from None
     except EOFError:
         raise _death(container, f"before it could {to_do}") from None
-    try:
-        message = json.loads(line)
-    except ValueError:
-        message = None
-    if not isinstance(message, dict):
-        raise _TrialEndedError(
-            Outcome.FAILED, f"the workload said something that is no JSON object: {line[:80]!r}"
-        )
-    return message
+    return probe.message(line)
 
 
 def _say(container: Container, text: str) -> None:
     try:
         container.write_line(text)
     except EOFError:
-        raise _death(container, f"when it was told '{text.split()[0]}'") from None
+        raise _death(container, f"when it was told '{text.split(maxsplit=1)[0]}'") from None
 
 
 def _exit(container: Container) -> Exit:
@@ -349,36 +407,6 @@ def _death(container: Container, when: str) -> _TrialEndedError:
     return _TrialEndedError(
         Outcome.FAILED, f"the workload ended with code {ended.exit_code} {when}{said}"
     )
-
-
-def inside_report(message: dict[str, Any]) -> InsideReport:
-    """The probe's report line as a type. The trial ends where a field is missing or no number."""
-    try:
-        if message["probe"] != "report" or not message["complete"]:
-            raise _TrialEndedError(Outcome.FAILED, "the workload's window was cut short")
-        return InsideReport(
-            t_start_ns=int(message["t_start_ns"]),
-            t_end_ns=int(message["t_end_ns"]),
-            gap_threshold_ns=int(message["gap_threshold_ns"]),
-            gap_edges_ns=tuple(int(edge) for edge in message["gap_edges_ns"]),
-            gap_histogram=tuple(int(count) for count in message["gap_histogram"]),
-            threads=tuple(
-                ThreadReport(
-                    t_start_ns=int(thread["t_start_ns"]),
-                    t_end_ns=int(thread["t_end_ns"]),
-                    cpu_ns=int(thread["cpu_ns"]),
-                    work=int(thread["work"]),
-                    gaps=int(thread["gaps"]),
-                    gap_total_ns=int(thread["gap_total_ns"]),
-                    gap_max_ns=int(thread["gap_max_ns"]),
-                )
-                for thread in message["threads"]
-            ),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise _TrialEndedError(
-            Outcome.FAILED, f"the workload's report cannot be read ({error!r})"
-        ) from None
 
 
 @contextlib.contextmanager

@@ -84,7 +84,7 @@ class Window:
     cost: SamplerCost
 
 
-def sample_window(
+def sample_window(  # noqa: PLR0913 - each is one fact of the window, by name
     readers: Sequence[Reader],
     read_host: Callable[[], HostSample],
     *,
@@ -92,12 +92,14 @@ def sample_window(
     duration_ns: int,
     cadence_hz: float,
     clock: Clock,
+    done: Callable[[], bool] | None = None,
 ) -> Window:
     """Sample all containers from ``start_ns`` for ``duration_ns`` (CLOCK_MONOTONIC).
 
     A tick that comes later than one whole interval is missed: it is counted and skipped, never
     made up for, so that deadlines do not drift. The last read is made at ``start + duration``
-    whatever the cadence.
+    whatever the cadence, or at the first tick at which ``done`` says that the load has ended: for
+    loads that have an end of their own.
     """
     interval_ns = max(1, round(1e9 / cadence_hz))
     end_ns = start_ns + duration_ns
@@ -121,8 +123,11 @@ def sample_window(
             lateness.append(late)
             for reader, kept in zip(readers, ticks, strict=True):
                 kept.append(reader.read())
+            if done is not None and done():
+                break
             number += 1
-        clock.sleep_ns(end_ns - clock.now_ns())
+        else:
+            clock.sleep_ns(end_ns - clock.now_ns())
         lasts = [reader.read_edge() for reader in readers]
         host_last = read_host()
         cpu_after = clock.thread_cpu_ns()

@@ -38,6 +38,7 @@ _INFO, _TRIALS, _SAMPLES, _PARTS = "run.json", "trials.jsonl", "samples.parquet"
 
 _SAMPLE_COLUMNS = (
     "t_mono_ns", "cpu_usage_ns", "nr_periods", "nr_throttled", "throttled_ns", "memory_bytes",
+    "total_bytes",
 )  # fmt: skip
 
 _info_adapter = TypeAdapter(RunInfo)
@@ -56,9 +57,9 @@ class Run:
     def samples(self, trial: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The samples of the run, or of one trial, read column-wise.
 
-        Columns: ``trial`` and ``container`` (int32), then the raw counters of ``model.Sample`` (int64,
-        null where they could not be measured), ordered by trial, container and time. An empty
-        table where the run has no samples.
+        Columns: ``trial`` and ``container`` (int32), then the raw counters of ``model.Sample``
+        (int64, null where they could not be measured), ordered by trial, container and time. An
+        empty table where the run has no samples.
         """
         import pyarrow.dataset as ds
 

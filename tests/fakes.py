@@ -17,11 +17,14 @@ from harness.engine.containers import Exit
 from harness.errors import EngineError
 from harness.limits import quota_and_period_us
 from harness.model import (
+    ContainerSpec,
+    EffectiveLimits,
     EngineFacts,
     HostFacts,
     HostSample,
     KernelLimits,
     Limits,
+    MemoryCounters,
     Sample,
     StatsFrame,
     WorkloadFacts,
@@ -81,7 +84,9 @@ class World:
 
     def _open_cgroup(self, pid: int, container_id: str) -> OpenCgroup:
         container = self.containers[pid]
-        return OpenCgroup(FakeReader(self, container), container.kernel_limits)
+        return OpenCgroup(
+            FakeReader(self, container), container.kernel_limits, EffectiveLimits, MemoryCounters
+        )
 
     def _read_host(self) -> HostSample:
         used = sum(c.usage_ns(self.now) for c in self.containers)
@@ -104,14 +109,13 @@ class FakeEngine:
         return WORKLOAD_FACTS
 
     def create(
-        self, *, name: str, run: str, limits: Limits, command: list[str]
+        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float
     ) -> FakeContainer:
         number = len(self._world.containers)
         self._world.on_create(number)
         if self._world.dies_at_trial is not None and number >= self._world.dies_at_trial:
             raise EngineError("the engine stopped answering.", "See its log.")
-        threads = int(command[command.index("--threads") + 1])
-        container = FakeContainer(self._world, name, number, limits, threads)
+        container = FakeContainer(self._world, name, number, spec.limits, spec.workload.threads)
         self._world.containers.append(container)
         return container
 
@@ -147,6 +151,9 @@ class FakeContainer:
         if not self._lines:
             raise TimeoutError
         return self._lines.pop(0)
+
+    def has_line(self) -> bool:
+        return bool(self._lines)
 
     def write_line(self, text: str) -> None:
         match text.split():
@@ -208,6 +215,7 @@ class FakeContainer:
         thread = {
             "t_start_ns": start, "t_end_ns": end, "cpu_ns": cpu, "work": cpu // 1000,
             "gaps": count, "gap_total_ns": gap * count, "gap_max_ns": gap if count else 0,
+            "cpus": [[0, cpu // 1000]],
         }  # fmt: skip
         edges = [500_000 * 2**i for i in range(17)]
         histogram = [
@@ -218,6 +226,7 @@ class FakeContainer:
             "probe": "report", "version": 1, "mode": "spin", "complete": True,
             "t_start_ns": start, "t_end_ns": end, "gap_threshold_ns": 500_000,
             "gap_edges_ns": edges, "gap_histogram": histogram,
+            "gap_list": [[i * period + round(running), gap] for i in range(count)] * self._threads,
             "threads": [thread] * self._threads,
         }  # fmt: skip
 

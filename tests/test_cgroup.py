@@ -137,6 +137,76 @@ def test_v2_no_quota_and_no_memory_limit(tmp_path: Path) -> None:
     assert held.memory_swap_bytes is None  # no swap accounting: not measured, and not "no swap"
 
 
+def test_the_tightest_limit_on_the_path_is_the_effective_one(tmp_path: Path) -> None:
+    paths = cgroup.locate(77, ID, v1_host(tmp_path))
+    found = cgroup.effective_limits(paths)
+    assert (found.cpus, found.cpus_at) == (0.5, "")  # the container's own
+    assert (found.memory_bytes, found.memory_at) == (None, "")
+    make_tree(
+        tmp_path / "fs",
+        {
+            "cpu/docker/cpu.cfs_quota_us": "30000\n",
+            "cpu/docker/cpu.cfs_period_us": "100000\n",
+            "memory/runner/memory.limit_in_bytes": "33554432\n",
+            "memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "cpuset/docker/cpuset.cpus": "1\n",
+        },
+    )
+    found = cgroup.effective_limits(paths)
+    assert (found.cpus, found.cpus_at) == (0.3, "/docker")
+    assert (found.memory_bytes, found.memory_at) == (32 << 20, "/runner")
+    assert found.cpuset_cpus == "1"
+
+
+def test_v2_effective_limits(tmp_path: Path) -> None:
+    paths = cgroup.locate(77, ID, v2_host(tmp_path))
+    make_tree(
+        tmp_path / "fs",
+        {
+            "system.slice/cpu.max": "20000 100000\n",
+            "system.slice/memory.max": "max\n",
+            "system.slice/cpuset.cpus.effective": "0\n",
+        },
+    )
+    found = cgroup.effective_limits(paths)
+    assert (found.cpus, found.cpus_at) == (0.2, "/system.slice")
+    assert (found.memory_bytes, found.memory_at) == (64 << 20, "")
+    assert found.cpuset_cpus == "0"
+
+
+def test_v1_memory_at_one_moment(tmp_path: Path) -> None:
+    paths = cgroup.locate(77, ID, v1_host(tmp_path))
+    folder = paths.folder("memory")
+    assert folder is not None
+    make_tree(
+        folder,
+        {
+            "memory.max_usage_in_bytes": "8192\n",
+            "memory.memsw.usage_in_bytes": "12288\n",
+            "memory.failcnt": "3\n",
+            "memory.memsw.failcnt": "5\n",
+            "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+            "memory.stat": "cache 100\nrss 200\nswap 8192\n",
+        },
+    )
+    found = cgroup.memory_counters(paths)
+    assert (found.usage_bytes, found.peak_bytes, found.total_bytes) == (4096, 8192, 12288)
+    assert (found.limit_hits, found.oom_kills) == (5, 2)
+    assert (found.file_bytes, found.swap_bytes) == (100, 8192)
+
+
+def test_v2_memory_at_one_moment(tmp_path: Path) -> None:
+    paths = cgroup.locate(77, ID, v2_host(tmp_path))
+    folder = paths.folder("memory")
+    assert folder is not None
+    events = "low 0\nhigh 0\nmax 17\noom 1\noom_kill 1\n"
+    make_tree(folder, {"memory.events": events, "memory.swap.current": "4096\n"})
+    found = cgroup.memory_counters(paths)
+    assert (found.limit_hits, found.oom_kills) == (17, 1)
+    assert found.total_bytes == 8192 + 4096
+    assert found.peak_bytes is None  # before kernel 5.19
+
+
 def test_a_pid_that_is_some_other_process_here_is_refused(tmp_path: Path) -> None:
     proc = v1_host(tmp_path)
     with pytest.raises(MeasurementError, match="another host"):
@@ -149,7 +219,7 @@ def test_a_process_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_mount_that_is_itself_a_cgroup(tmp_path: Path) -> None:
-    """In a container of a CI runner the mounts' roots are cgroups: paths below them are relative."""
+    """In a CI runner's container the mounts' roots are cgroups: paths below them are relative."""
     proc = v1_host(tmp_path, mount_root="/elsewhere")
     with pytest.raises(MeasurementError, match="not visible"):
         cgroup.locate(77, ID, proc)
@@ -183,3 +253,29 @@ def test_parsers_never_raise(raw: bytes) -> None:
 def test_flat_files_survive_a_round_trip(values: dict[str, int]) -> None:
     raw = "".join(f"{key} {value}\n" for key, value in values.items()).encode()
     assert cgroup.parse_flat(raw) == values
+
+
+@pytest.mark.parametrize(
+    ("total", "failed_total", "peak", "hits"),
+    [
+        ("33554432", "0", "16777216", 0),  # room for swap: memory.failcnt would have counted
+        ("16777216", "0", "16777216", None),  # met, and not counted by this kernel
+        ("16777216", "4", "16777216", 4),
+        ("16777216", "0", "8388608", 0),  # never met
+    ],
+)
+def test_a_hit_that_the_kernel_does_not_count_is_none_and_not_zero(
+    tmp_path: Path, total: str, failed_total: str, peak: str, hits: int | None
+) -> None:
+    paths = cgroup.locate(77, ID, v1_host(tmp_path))
+    folder = paths.folder("memory")
+    assert folder is not None
+    files = {
+        "memory.failcnt": "0",
+        "memory.memsw.failcnt": failed_total,
+        "memory.limit_in_bytes": "16777216",
+        "memory.memsw.limit_in_bytes": total,
+        "memory.max_usage_in_bytes": peak,
+    }
+    make_tree(folder, files)
+    assert cgroup.memory_counters(paths).limit_hits == hits

@@ -112,7 +112,7 @@ def test_old_runs_are_read_without_an_engine(tmp_path: Path) -> None:
     assert "cpus" in shown.stdout
     assert max(len(line) for line in shown.stdout.splitlines()) <= 80
     told = json.loads(bench("show", path.name, "--json", cwd=tmp_path).stdout)
-    assert told["points"][0]["promised_cpus"] == 0.25
+    assert told["points"][0]["laws"][0]["promised"] == 0.25
     one_line(bench("show", "nothing", cwd=tmp_path), 2, "no run 'nothing'")
 
 

@@ -2,50 +2,166 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from harness import check, laws
-from harness import plan as planning
-from harness.laws import Bound
-from harness.model import ContainerRecord, ContainerSpec, Estimate, KernelLimits, Limits, Status
+from harness import limits as rules
+from harness.laws import Circumstances
+from harness.model import (
+    UNLIMITED,
+    ContainerRecord,
+    ContainerSpec,
+    EffectiveLimits,
+    Estimate,
+    Expectation,
+    KernelLimits,
+    Limits,
+    Point,
+    Scale,
+    Status,
+    Workload,
+)
 from tests.fakes import ENGINE_FACTS, HOST_FACTS
 
-PLAN = planning.build("cpu", planning.Options(), host_cpus=2)
+GIVEN = Circumstances(engine=ENGINE_FACTS, host=HOST_FACTS)
 
 
-def law(limits: Limits, threads: int = 2) -> laws.CpuLaw:
-    spec = ContainerSpec(limits=limits, threads=threads)
-    return laws.cpu_law(spec, engine=ENGINE_FACTS, host=HOST_FACTS, plan=PLAN)
+def point(*limits: Limits, threads: int = 2, axis: str = "cpu") -> Point:
+    containers = tuple(
+        ContainerSpec(limits=one, workload=Workload(threads=threads)) for one in limits
+    )
+    return Point(id="p", axis=axis, value="v", containers=containers)
+
+
+def law(limits: Limits, threads: int = 2, given: Circumstances = GIVEN) -> Expectation:
+    return laws.expectations(point(limits, threads=threads), given)[0]
 
 
 @pytest.mark.parametrize(
     ("limits", "threads", "value", "bound"),
     [
-        (Limits(cpus=0.5), 2, 0.5, Bound.QUOTA),
-        (Limits(cpus=1.0), 1, 1.0, Bound.QUOTA),
-        (Limits(cpus=1.5), 1, 1.0, Bound.THREADS),
-        (Limits(cpus=2.0), 2, 2.0, Bound.QUOTA),
-        (Limits(cpus=2.0, cpuset_cpus="0"), 2, 1.0, Bound.CPUSET),
-        (Limits(cpu_quota_us=400_000), 4, 2.0, Bound.HOST),
-        (Limits(), 1, 1.0, Bound.THREADS),
+        (Limits(cpus=0.5), 2, 0.5, "quota"),
+        (Limits(cpus=1.0), 1, 1.0, "quota"),
+        (Limits(cpus=1.5), 1, 1.0, "threads"),
+        (Limits(cpus=2.0), 2, 2.0, "quota"),
+        (Limits(cpus=2.0, cpuset_cpus="0"), 2, 1.0, "cpuset"),
+        (Limits(cpu_quota_us=400_000), 4, 2.0, "host"),
+        (Limits(), 1, 1.0, "threads"),
+        (Limits(cpu_period_us=10_000), 2, 2.0, "threads"),  # a period alone limits nothing
+        (Limits(cpu_shares=2), 2, 2.0, "threads"),  # shares cap no lone container
     ],
 )
-def test_the_cpu_law(limits: Limits, threads: int, value: float, bound: Bound) -> None:
+def test_the_cpu_law(limits: Limits, threads: int, value: float, bound: str) -> None:
     found = law(limits, threads)
-    assert found.expectation.value == value
-    assert found.bound is bound
+    assert (found.metric, found.value, found.bound) == ("cpus", value, bound)
 
 
 def test_a_point_that_wants_the_host_is_judged_against_what_is_left() -> None:
-    assert law(Limits(cpus=2.0)).expected_cpus(0.033) == pytest.approx(1.967)
-    assert law(Limits(cpus=1.5)).expected_cpus(0.033) == 1.5
-    assert law(Limits(cpus=2.0)).expected_cpus(None) == 2.0  # not measured, so nothing is taken off
+    assert law(Limits(cpus=2.0)).expected(0.033) == pytest.approx(1.967)
+    assert law(Limits(cpus=1.5)).expected(0.033) == 1.5
+    assert law(Limits(cpus=2.0)).expected(None) == 2.0  # not measured, so nothing is taken off
 
 
 def test_the_tolerance_is_one_percent_or_one_tick_of_the_window() -> None:
-    assert law(Limits(cpus=0.5)).expectation.tolerance == 0.01
+    assert law(Limits(cpus=0.5)).high == 0.01
     # 4 ms of 3 s x 0.03 CPUs = 90 ms
-    assert law(Limits(cpus=0.03)).expectation.tolerance == pytest.approx(4 / 90)
+    assert law(Limits(cpus=0.03)).high == pytest.approx(4 / 90)
+
+
+def test_a_tighter_limit_above_the_container_is_the_effective_one() -> None:
+    above = dataclasses.replace(GIVEN, effective=(EffectiveLimits(cpus=0.3, cpus_at="/kubepods"),))
+    found = law(Limits(cpus=0.5), given=above)
+    assert (found.value, found.bound) == (0.3, "/kubepods")
+    assert law(Limits(cpus=0.2), given=above).bound == "quota"
+    own = dataclasses.replace(GIVEN, effective=(EffectiveLimits(cpus=0.3),))
+    assert law(Limits(cpus=0.5), given=own).value == 0.5
+
+
+def test_the_systemd_driver_rounds_up_to_a_hundredth() -> None:
+    engine = dataclasses.replace(ENGINE_FACTS, cgroup_driver="systemd")
+    given = Circumstances(engine=engine, host=HOST_FACTS)
+    assert law(Limits(cpus=0.505), given=given).value == 0.51
+    assert law(Limits(cpus=0.51), given=given).value == 0.51
+    assert law(Limits(cpus=0.505)).value == 0.505
+
+
+def test_a_period_below_a_tick_has_a_law_of_its_own() -> None:
+    short = law(Limits(cpu_quota_us=1000, cpu_period_us=2000), 1)
+    assert short.law == "cpu-bandwidth-below-a-tick"
+    assert "4 ms" in short.explanation
+    assert (short.low, short.high) == (-laws.SUB_TICK_LOSS, 0.01)
+    assert law(Limits(cpu_quota_us=2000, cpu_period_us=4000), 1).explanation == ""
+
+
+@pytest.mark.parametrize(
+    ("quota", "threads", "gap_s"),
+    [
+        (50_000, 1, 0.05),
+        (50_000, 2, 0.075),
+        (50_000, 3, None),  # more threads than CPUs: the law says nothing
+        (3_000, 1, None),  # bursts below a tick overshoot and skip periods
+        (95_000, 1, None),  # a gap that a tick can swallow
+        (200_000, 2, None),  # the quota does not bind
+    ],
+)
+def test_the_gap_law(quota: int, threads: int, gap_s: float | None) -> None:
+    found = laws.expectations(
+        point(Limits(cpu_quota_us=quota), threads=threads, axis="quota"), GIVEN
+    )
+    gaps = [one.value for one in found if one.metric == "gap_s"]
+    assert gaps == ([] if gap_s is None else [pytest.approx(gap_s)])
+
+
+def shares(*values: int, cpuset: str | None = "0") -> Point:
+    return point(*(Limits(cpu_shares=n, cpuset_cpus=cpuset) for n in values), axis="shares")
+
+
+def test_pinned_containers_share_their_cpu_by_weight() -> None:
+    found = laws.expectations(shares(2048, 1024, 512), GIVEN)
+    assert [(one.metric, one.container, one.value) for one in found] == [
+        ("ratio", 0, 4.0), ("ratio", 1, 2.0), ("outside_cpus", 0, 0.0),
+    ]  # fmt: skip
+    assert found[0].scale is Scale.LOG
+
+
+@pytest.mark.parametrize("cpuset", [None, "0-1"])
+def test_there_is_no_law_for_shares_on_several_cpus(cpuset: str | None) -> None:
+    assert laws.expectations(shares(1024, 512, cpuset=cpuset), GIVEN) == ()
+
+
+@pytest.mark.parametrize(
+    ("runtime", "version", "ratio"),
+    [
+        ("runc", "1.1.5+ds1", 39 / 20),
+        ("runc", "1.3.1", 39 / 20),
+        ("runc", "1.3.2", 100 / 59),
+        ("runc", "1.4.0-rc.1", 100 / 59),
+        ("crun", "1.22", 39 / 20),
+        ("crun", "1.23", 100 / 59),
+        ("runc", "unknown", 39 / 20),
+    ],
+)
+def test_v2_shares_become_weights_by_the_runtimes_formula(
+    runtime: str, version: str, ratio: float
+) -> None:
+    engine = dataclasses.replace(
+        ENGINE_FACTS, cgroup_version=2, runtime=runtime, runtime_version=version
+    )
+    found = laws.expectations(shares(1024, 512), Circumstances(engine=engine, host=HOST_FACTS))
+    assert found[0].value == pytest.approx(ratio)
+    assert version in found[0].explanation
+
+
+@pytest.mark.parametrize(
+    ("shares", "old", "new"),
+    [(2, 1, 1), (256, 10, 35), (512, 20, 59), (1024, 39, 100), (2048, 79, 174),
+     (10240, 391, 639), (262144, 10000, 10000)],
+)  # fmt: skip
+def test_both_weight_formulas(shares: int, old: int, new: int) -> None:
+    assert rules.weight_of_shares(shares, "runc", "1.1.5") == old
+    assert rules.weight_of_shares(shares, "runc", "1.3.6") == new
 
 
 def estimate(low: float | None, high: float | None, n: int = 5) -> Estimate:
@@ -69,24 +185,193 @@ def estimate(low: float | None, high: float | None, n: int = 5) -> Estimate:
     ],
 )
 def test_by_equivalence(found: Estimate | None, status: Status) -> None:
-    assert check.by_equivalence(found, tolerance=0.01)[0] is status
+    assert check.by_equivalence(found, ONE_PERCENT)[0] is status
+
+
+ONE_PERCENT = Expectation(
+    metric="cpus", value=0.5, low=-0.01, high=0.01, law="l", text="t", source="s"
+)
+
+
+def test_the_verdict_is_by_equivalence_to_the_bounds_of_the_law() -> None:
+    upward = dataclasses.replace(ONE_PERCENT, low=-0.5)
+    assert check.by_equivalence(estimate(-0.4, 0.0), upward)[0] is Status.CONFORMS
+    assert check.by_equivalence(estimate(-0.6, -0.51), upward)[0] is Status.DEVIATES
+    nowhere = dataclasses.replace(ONE_PERCENT, not_exercisable="no swap")
+    assert check.by_equivalence(estimate(0, 0), nowhere) == (Status.NOT_EXERCISABLE, "no swap")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "worst"),
+    [
+        ([Status.CONFORMS, Status.DEVIATES, Status.INCONCLUSIVE], Status.DEVIATES),
+        ([Status.CONFORMS, Status.INCONCLUSIVE], Status.INCONCLUSIVE),
+        ([Status.CONFORMS, Status.NOT_EXERCISABLE], Status.CONFORMS),
+        ([Status.NOT_EXERCISABLE], Status.NOT_EXERCISABLE),
+        ([], Status.INCONCLUSIVE),
+    ],
+)
+def test_the_worst_verdict_counts(statuses: list[Status], worst: Status) -> None:
+    assert check.overall(statuses) is worst
+
+
+def test_deviations_are_told_in_the_metrics_unit() -> None:
+    gap = dataclasses.replace(ONE_PERCENT, metric="gap_s", scale=Scale.ABSOLUTE)
+    size = dataclasses.replace(ONE_PERCENT, metric="reached_bytes", scale=Scale.ABSOLUTE)
+    assert check.amount(0.0021, ONE_PERCENT) == "+0.21%"
+    assert check.amount(-0.004, gap) == "-4.0 ms"
+    assert check.amount(1 << 19, size) == "+0.50 MiB"
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+MIB = 1 << 20
+
+
+def memory_laws(
+    limits: Limits, kind: str = "anon", *, swap_mib: int = 0, target_mib: int = 1024
+) -> dict[str, Expectation]:
+    host = dataclasses.replace(HOST_FACTS, swap_bytes=swap_mib * MIB)
+    workload = Workload(name="memory", target_bytes=target_mib * MIB, kind=kind)
+    grower = Point(
+        id="p", axis="memory", value="v",
+        containers=(ContainerSpec(limits=limits, workload=workload),),
+    )  # fmt: skip
+    given = Circumstances(engine=ENGINE_FACTS, host=host)
+    return {one.metric: one for one in laws.expectations(grower, given)}
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind", "swap_mib", "reached_mib", "killed"),
+    [
+        (Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB), "anon", 0, 64, True),
+        (Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB), "anon", 512, 64, True),
+        (Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB), "tmpfs", 0, 64, True),
+        (Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB), "file", 0, None, False),
+        (Limits(memory_bytes=64 * MIB, memory_swap_bytes=192 * MIB), "anon", 512, 192, True),
+        (Limits(memory_bytes=64 * MIB), "anon", 512, 128, True),  # unset: twice the memory
+        (Limits(memory_bytes=64 * MIB, memory_swap_bytes=-1), "anon", 2048, None, False),
+        # the host's swap is smaller than the allowance
+        (Limits(memory_bytes=64 * MIB, memory_swap_bytes=192 * MIB), "anon", 100, 164, True),
+        (Limits(memory_reservation_bytes=64 * MIB), "anon", 0, None, False),
+    ],
+)
+def test_where_a_growing_workload_ends(
+    limits: Limits, kind: str, swap_mib: int, reached_mib: int | None, killed: bool
+) -> None:
+    found = memory_laws(limits, kind, swap_mib=swap_mib)
+    assert found["oom_killed"].value == float(killed)
+    reached = found["reached_bytes"].value
+    if reached_mib is None:
+        assert reached == 1024 * MIB
+    else:
+        assert reached == laws.usable_bytes(reached_mib * MIB)
+        assert 0.3 * MIB < reached_mib * MIB - reached < 1.1 * MIB
+    assert not found["reached_bytes"].not_exercisable
+
+
+@pytest.mark.parametrize("swap", [192 * MIB, None, -1])
+def test_without_swap_on_the_host_the_swap_limit_is_not_exercisable(swap: int | None) -> None:
+    found = memory_laws(Limits(memory_bytes=64 * MIB, memory_swap_bytes=swap))
+    assert {bool(one.not_exercisable) for one in found.values()} == {True}
+    assert "has no swap" in found["reached_bytes"].not_exercisable
+
+
+def test_without_swap_accounting_the_swap_limit_is_not_exercisable() -> None:
+    host = dataclasses.replace(HOST_FACTS, swap_bytes=512 * MIB)
+    given = Circumstances(engine=ENGINE_FACTS, host=host, swap_accounted=False)
+    grower = Workload(name="memory", target_bytes=1 << 30)
+    spec = ContainerSpec(limits=Limits(memory_bytes=64 * MIB), workload=grower)
+    found = laws.expectations(Point(id="p", axis="swap", value="v", containers=(spec,)), given)
+    assert "does not account for swap" in found[0].not_exercisable
+
+
+def test_a_limit_above_the_container_ends_it_sooner() -> None:
+    above = EffectiveLimits(memory_bytes=32 * MIB, memory_at="/runner")
+    given = dataclasses.replace(GIVEN, effective=(above,))
+    grower = Workload(name="memory", target_bytes=1 << 30)
+    limits = Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB)
+    spec = ContainerSpec(limits=limits, workload=grower)
+    found = laws.expectations(Point(id="p", axis="memory", value="v", containers=(spec,)), given)
+    assert (found[0].value, found[0].bound) == (laws.usable_bytes(32 * MIB), "/runner")
+
+
+def test_bursts_may_use_less_than_their_limit_and_never_more() -> None:
+    burst = Workload(name="burst", threads=2, cost_us=1000, rate_hz=10)
+    spec = ContainerSpec(limits=Limits(cpus=0.5), workload=burst)
+    found = laws.expectations(Point(id="p", axis="cpu", value="v", containers=(spec,)), GIVEN)
+    assert [(one.metric, one.low, one.high) for one in found] == [("cpus", -1.0, 0.01)]
+
+
+# --- read-backs --------------------------------------------------------------------------------
+
+
+def readback(**fields: object) -> check.ReadBack:
+    (found,) = check.readbacks(ContainerRecord(**fields), ENGINE_FACTS)  # type: ignore[arg-type]
+    return found
 
 
 def test_a_limit_that_another_holds_is_named() -> None:
-    container = ContainerRecord(
+    found = readback(
         requested=Limits(cpus=0.5),
         engine=Limits(cpus=0.5),
         kernel=KernelLimits(cpu_quota_us=52_500, cpu_period_us=100_000),
-        kernel_after=KernelLimits(cpu_quota_us=-1, cpu_period_us=100_000),
+        kernel_after=KernelLimits(cpu_quota_us=UNLIMITED, cpu_period_us=100_000),
     )
-    assert check.readback_mismatches(container) == [
-        "requested 50000/100000 µs, the kernel holds 52500/100000 µs",
-        "requested 50000/100000 µs, the kernel holds no quota after the window",
-    ]
+    assert found.agrees is False
+    assert found.text == (
+        "--cpus: requested 50000/100000 µs, the kernel holds 52500/100000 µs, then no quota"
+    )
+
+
+def test_a_limit_that_the_engine_dropped_is_a_mismatch() -> None:
+    found = readback(requested=Limits(cpu_shares=512), engine=Limits())
+    assert found.agrees is False
+    assert found.text == "--cpu-shares: requested 512, the engine holds not set"
+
+
+def test_a_quota_that_nobody_asked_for_is_a_mismatch() -> None:
+    held = KernelLimits(cpu_quota_us=50_000, cpu_period_us=100_000)
+    found = readback(requested=Limits(), engine=Limits(), kernel=held)
+    assert found.agrees is False
+
+
+def test_memory_is_kept_in_pages() -> None:
+    odd = (6 << 20) + 1
+    kernel = KernelLimits(memory_bytes=6 << 20, memory_swap_bytes=2 * odd // 4096 * 4096)
+    engine = Limits(memory_bytes=odd, memory_swap_bytes=2 * odd)
+    found = check.readbacks(
+        ContainerRecord(requested=Limits(memory_bytes=odd), engine=engine, kernel=kernel),
+        ENGINE_FACTS,
+    )
+    assert [(one.option, one.agrees) for one in found] == [
+        ("--memory", True), ("--memory-swap", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("limits", "total"),
+    [
+        (Limits(), None),
+        (Limits(memory_bytes=64), 128),
+        (Limits(memory_bytes=64, memory_swap_bytes=0), 128),  # 0 does not switch swap off
+        (Limits(memory_bytes=64, memory_swap_bytes=64), 64),
+        (Limits(memory_bytes=64, memory_swap_bytes=-1), UNLIMITED),
+    ],
+)
+def test_memory_and_swap_together(limits: Limits, total: int | None) -> None:
+    assert rules.swap_total_bytes(limits) == total
+
+
+def test_cpus_are_compared_as_sets() -> None:
+    found = readback(
+        requested=Limits(cpuset_cpus="0,1"), engine=Limits(cpuset_cpus="0,1"),
+        kernel=KernelLimits(cpuset_cpus="0-1"),
+    )  # fmt: skip
+    assert found.agrees is True
 
 
 def test_what_was_not_read_back_is_no_mismatch() -> None:
-    assert check.readback_mismatches(ContainerRecord(requested=Limits(cpus=0.5))) == []
-    assert not check.readback_mismatches(
-        ContainerRecord(requested=Limits(cpus=0.5), kernel=KernelLimits())
-    )
+    assert readback(requested=Limits(cpus=0.5)).agrees is None
+    assert readback(requested=Limits(cpus=0.5), kernel=KernelLimits()).agrees is None
+    assert check.readbacks(ContainerRecord(requested=Limits()), ENGINE_FACTS) == []

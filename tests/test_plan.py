@@ -6,17 +6,19 @@ from collections import Counter
 
 import pytest
 
+from harness import axes
 from harness import plan as planning
+from harness.axes import Options
 from harness.errors import PlanError
-from harness.plan import Options
+from harness.model import Limits
 
 
 def test_default_points_fit_the_host() -> None:
-    assert planning.default_cpus(1) == [0.25, 0.5, 0.75, 1]
-    assert planning.default_cpus(2) == [0.25, 0.5, 1, 1.5, 2]
-    assert planning.default_cpus(4) == [0.25, 0.5, 1, 2, 3, 4]
-    assert planning.default_cpus(64) == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 63, 64]
-    assert planning.default_cpus(2, quick=True) == [0.5, 1, 2]
+    assert axes.default_cpus(1) == [0.25, 0.5, 0.75, 1]
+    assert axes.default_cpus(2) == [0.25, 0.5, 1, 1.5, 2]
+    assert axes.default_cpus(4) == [0.25, 0.5, 1, 2, 3, 4]
+    assert axes.default_cpus(64) == [0.25, 0.5, 1, 2, 4, 8, 16, 32, 63, 64]
+    assert axes.default_cpus(2, quick=True) == [0.5, 1, 2]
 
 
 def test_the_default_sweep_of_two_cpus_is_announced_below_two_minutes() -> None:
@@ -36,22 +38,21 @@ def test_every_block_holds_every_point_once_in_an_order_of_its_own() -> None:
 
 
 def test_the_seed_decides_the_order() -> None:
-    orders = [
-        planning.build("cpu", Options(seed=seed), host_cpus=2).trials for seed in (1, 1, 2)
-    ]
+    orders = [planning.build("cpu", Options(seed=seed), host_cpus=2).trials for seed in (1, 1, 2)]
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
 
 
 def test_threads_want_more_than_the_limit() -> None:
     plan = planning.build("cpu", Options(), host_cpus=2)
-    threads = {p.value: p.containers[0].threads for p in plan.points}
+    threads = {p.value: p.containers[0].workload.threads for p in plan.points}
     assert threads == {"0.25": 1, "0.5": 1, "1": 2, "1.5": 2, "2": 2}
 
 
-@pytest.mark.parametrize(("asked", "given"), [(3.0, 3.0), (2.95, 3.0), (0.31, 0.4), (1.0, 1.0)])
+@pytest.mark.parametrize(("asked", "given"), [(3.0, 3.0), (2.95, 3.0), (0.61, 0.7), (0.1, 0.5)])
 def test_windows_are_whole_periods(asked: float, given: float) -> None:
-    assert planning.build("cpu", Options(duration_s=asked), host_cpus=2).duration_s == given
+    plan = planning.build("cpu", Options(duration_s=asked), host_cpus=2)
+    assert {point.duration_s for point in plan.points} == {given}
 
 
 def test_values_are_taken_once_and_in_order() -> None:
@@ -89,3 +90,71 @@ def test_an_unknown_axis_names_the_nearest() -> None:
         planning.build("cpus", Options(), host_cpus=2)
     with pytest.raises(PlanError, match="Known: cpu"):
         planning.build("bogus", Options(), host_cpus=2)
+
+
+def limits(axis: str, options: Options, host_cpus: int = 2) -> dict[str, list[Limits]]:
+    plan = planning.build(axis, options, host_cpus=host_cpus)
+    return {point.value: [spec.limits for spec in point.containers] for point in plan.points}
+
+
+def test_quota_points_hold_the_same_cpus_as_cpu_points() -> None:
+    assert limits("quota", Options(quick=True)) == {
+        value: [Limits(cpu_quota_us=int(value))] for value in ("50000", "100000", "200000")
+    }
+    period = Options(values="10000", fixed=Limits(cpu_period_us=20_000))
+    assert limits("quota", period) == {"10000": [Limits(cpu_quota_us=10_000, cpu_period_us=20_000)]}
+
+
+def test_periods_keep_their_ratio_and_windows_are_whole_periods() -> None:
+    plan = planning.build("period", Options(ratio=0.25), host_cpus=2)
+    for point in plan.points:
+        found = point.containers[0].limits
+        assert found.cpu_period_us is not None
+        assert found.cpu_quota_us == 0.25 * found.cpu_period_us
+        periods = point.duration_s * 1e6 / found.cpu_period_us
+        assert periods == pytest.approx(round(periods))
+        assert periods >= planning.MIN_PERIODS
+        assert point.warmup_s * 1e6 >= planning.WARMUP_PERIODS * found.cpu_period_us
+    # 1000 us at a quarter would be a quota that the kernel refuses
+    assert plan.points[0].value == "5000"
+
+
+def test_cpusets_are_lists_and_stand_beside_a_quota_too() -> None:
+    assert axes.default_cpusets(1) == ["0"]
+    assert axes.default_cpusets(2) == ["0", "1", "0-1"]
+    assert axes.default_cpusets(4) == ["0", "3", "0-1", "0,2", "0-3"]
+    found = limits("cpuset", Options())
+    assert found["0 --cpus 0.5"] == [Limits(cpuset_cpus="0", cpus=0.5)]
+    assert list(limits("cpuset", Options(values="0;0,1"))) == ["0", "0,1"]
+
+
+def test_shares_compete_on_one_cpu_on_all_or_not_at_all() -> None:
+    found = limits("shares", Options(values="1024:512, 1024:512@all 256"))
+    assert found["1024:512"] == [Limits(cpu_shares=n, cpuset_cpus="1") for n in (1024, 512)]
+    assert found["1024:512 unpinned"] == [Limits(cpu_shares=n) for n in (1024, 512)]
+    assert found["256 alone"] == [Limits(cpu_shares=256)]
+    fixed = limits("shares", Options(values="1024:512", fixed=Limits(cpuset_cpus="0")))
+    assert fixed["1024:512"] == [Limits(cpu_shares=n, cpuset_cpus="0") for n in (1024, 512)]
+
+
+@pytest.mark.parametrize(
+    ("axis", "options", "message"),
+    [
+        ("cpu", Options(fixed=Limits(cpus=1.0)), "--cpus is what this sweep varies"),
+        ("cpu", Options(fixed=Limits(cpu_quota_us=5000)), "conflicts"),
+        ("cpu", Options(fixed=Limits(memory_bytes=5 << 20)), "6m or more"),
+        ("quota", Options(values="999"), "1000 µs or more"),
+        ("quota", Options(values="1000.5"), "is not a whole number"),
+        ("period", Options(values="999"), "1000 to 1000000"),
+        ("period", Options(ratio=3.0), "--ratio 3 is out of range"),
+        ("period", Options(values="1000", ratio=0.5), "--cpu-quota 500"),
+        ("cpuset", Options(values="0-2"), "CPU 2 does not exist"),
+        ("cpuset", Options(values="all"), "not a CPU list"),
+        ("shares", Options(values="1024:1"), "2 to 262144"),
+        ("shares", Options(values="1024:512@0"), "CPUs that are not known"),
+    ],
+)
+def test_impossible_points_are_refused(axis: str, options: Options, message: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        planning.build(axis, options, host_cpus=2)
+    assert message in str(refused.value)

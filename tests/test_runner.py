@@ -9,9 +9,9 @@ import pytest
 
 from harness import analysis, check, runner
 from harness import plan as planning
+from harness.axes import Options
 from harness.errors import EngineError
 from harness.model import Outcome, Plan, Status, TrialRecord
-from harness.plan import Options
 from tests.fakes import ENGINE_FACTS, HOST_FACTS, World
 
 
@@ -35,8 +35,9 @@ def execute(world: World, options: Options | None = None) -> tuple[Plan, Kept]:
 def verdicts(plan: Plan, records: list[TrialRecord]) -> dict[str, tuple[Status, str]]:
     out = {}
     for summary in analysis.summarise(plan, records, ENGINE_FACTS, HOST_FACTS):
-        containers = [r.containers[0] for r in records if r.point_id == summary.point.id]
-        verdict = check.judge(summary, containers)
+        mine = [r.containers[0] for r in records if r.point_id == summary.point.id]
+        readbacks = [one for c in mine for one in check.readbacks(c, ENGINE_FACTS)]
+        verdict = check.judge(summary, summary.results[0], readbacks)
         out[summary.point.id] = (verdict.status, verdict.reason)
     return out
 
@@ -87,7 +88,7 @@ def test_foreign_cpu_does_not_reject_where_there_is_room() -> None:
     [
         ("ready", "hello", Outcome.FAILED, "no JSON object: 'hello'"),
         ("ready", '["ready"]', Outcome.FAILED, "no JSON object"),
-        ("ready", '{"probe":"odd"}', Outcome.FAILED, "instead of being ready"),
+        ("ready", '{"probe":"odd"}', Outcome.FAILED, "instead of ready"),
         ("report", "{}", Outcome.FAILED, "cannot be read"),
         ("report", '{"probe":"report","complete":false}', Outcome.FAILED, "cut short"),
         ("report", json.dumps({"probe": "report", "complete": True, "t_start_ns": "x"}),

@@ -57,7 +57,9 @@ class FakeReader:
         pass
 
 
-def sample(clock: FakeClock, *, duration: int = 100 * MS, hz: float = 50.0) -> tuple[list[int], int]:
+def sample(
+    clock: FakeClock, *, duration: int = 100 * MS, hz: float = 50.0
+) -> tuple[list[int], int]:
     reader = FakeReader(clock)
     window = sample_window(
         [reader],

@@ -32,7 +32,9 @@ def frame(
 
 def test_cpu_percent_is_the_clis() -> None:
     # half a CPU over one second of two CPUs: 0.5e9 / 2e9 * 2 * 100
-    assert containers.cpu_percent(frame(1_500_000_000, 12_000_000_000, (1_000_000_000, 10**10))) == 50
+    assert (
+        containers.cpu_percent(frame(1_500_000_000, 12_000_000_000, (1_000_000_000, 10**10))) == 50
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,14 @@ import pytest
 
 from harness import plan as planning
 from harness import runner, store
+from harness.axes import Options
 from harness.errors import ResultsError
-from harness.plan import Options
 from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
 
 
 def make_run(root: Path, *, finish: bool = True, options: Options | None = None) -> Path:
     plan = planning.build("cpu", options or Options(repeats=2), host_cpus=2)
-    run = store.create(
-        root, plan, host=HOST_FACTS, engine=ENGINE_FACTS, workload=WORKLOAD_FACTS
-    )
+    run = store.create(root, plan, host=HOST_FACTS, engine=ENGINE_FACTS, workload=WORKLOAD_FACTS)
     runner.run_plan(plan, run.info.name, World().surroundings(), run.keep, runner.Observer())
     if finish:
         run.finish("finished")

@@ -73,7 +73,7 @@ def cli() -> None:
     """
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
+def _terminate(_signum: int, _frame: FrameType | None) -> None:
     raise _Terminated
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     sys.exit(_run())
 
 
-def _run() -> int:
+def _run() -> int:  # noqa: PLR0911 - one return for each exit code
     try:
         result: Any = cli.main(standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -97,16 +97,17 @@ def _run() -> int:
     except BenchError as error:
         click.echo(f"bench: {error}", err=True)
         return error.exit_code
-    except _Terminated:
-        click.echo("bench: terminated.", err=True)
-        return 143
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as ended:
+        # click turns every KeyboardInterrupt into its own Abort, after a newline of its own
+        if isinstance(ended, _Terminated) or isinstance(ended.__cause__, _Terminated):
+            click.echo("bench: terminated.", err=True)
+            return 143
         click.echo("bench: interrupted.", err=True)
         return 130
     except BrokenPipeError:  # the reader of our output went away, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a defect of ours must exit with 70
         if os.environ.get("BENCH_DEBUG"):
             traceback.print_exc()
         click.echo(

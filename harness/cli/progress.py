@@ -33,7 +33,8 @@ def progress(plan: Plan) -> Iterator[Observer]:
     """An observer that fits where stderr goes."""
     left = clock(planning.estimated_s(plan))
     click.echo(
-        f"{len(plan.points)} points x {plan.repeats} trials, about {left}; Ctrl-C keeps what is done.",
+        f"{len(plan.points)} points x {plan.repeats} trials, about {left}; "
+        "Ctrl-C keeps what is done.",
         err=True,
     )
     if not sys.stderr.isatty():

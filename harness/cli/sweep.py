@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness import axes, guard, store
 from harness import plan as planning
-from harness import store
+from harness.cli.dialogue import asker, say
+from harness.cli.limits import fixed_limits_options, take_fixed
 from harness.cli.options import engine_host_option, json_option, results_option
 from harness.errors import MeasurementError
-from harness.model import Plan, Status
+from harness.limits import format_size
+from harness.model import Plan, Status, Workload
 
 if TYPE_CHECKING:
     from harness.engine import Engine
     from harness.report.view import View
 
-_AXES = "\n".join(f"  {axis.name:<8} {axis.option:<14} {axis.summary}" for axis in planning.AXES.values())
+_AXES = "\n".join(
+    f"  {axis.name:<8} {axis.option:<14} {axis.summary}" for axis in axes.AXES.values()
+)
 
 
 @click.command(
@@ -34,9 +39,11 @@ Examples:
   bench sweep cpu --quick                 a first look in half a minute
   bench sweep cpu --values 0.1,0.5 --repeats 10
   bench sweep cpu --dry-run               what would be done, and how long it takes
+  bench sweep shares --values 1024:512,3072:1024
+  bench sweep period --ratio 0.25 --cpuset-cpus 0
 """
 )
-@click.argument("axis")
+@click.argument("sweep_name", metavar="AXIS|all|FILE.toml")
 @click.option("--values", metavar="LIST", help="Values of the limit, e.g. 0.25,0.5,1. Default: "
               "some that fit the host.")  # fmt: skip
 @click.option("--repeats", type=int, help="Trials of each value.  [default: 5; 3 with --quick]")
@@ -44,30 +51,42 @@ Examples:
               help="Length of the measured window, rounded up to whole quota periods.  "
               "[default: 3; 1 with --quick]")  # fmt: skip
 @click.option("--warmup", "warmup_s", type=float, metavar="SECONDS",
-              help="Time under load before the window.  [default: 0.5]")  # fmt: skip
+              help="Time under load before the window.  [default: 0.5, or 5 quota "
+              "periods]")  # fmt: skip
 @click.option("--threads", type=int, help="Threads that want CPU.  [default: enough to want more "
               "than the limit]")  # fmt: skip
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the trials' order.")
-@click.option("--cadence", "cadence_hz", type=float, default=50.0, show_default=True,
-              metavar="HZ", help="Samples a second, for timelines; totals do not depend on "
-              "it.")  # fmt: skip
+@click.option("--ratio", type=float, metavar="CPUS", help="Of the period sweep: quota / period.  "
+              "[default: 0.5]")  # fmt: skip
+@click.option("--workload", type=click.Choice(["spin", "burst"]), help="Of the cpu, quota and "
+              "period sweeps: full load, or bursts whose response time is measured.  "
+              "[default: spin]")  # fmt: skip
+@click.option("--seed", type=int, help="Seed of the trials' order.  [default: 1]")
+@click.option("--cadence", "cadence_hz", type=float, metavar="HZ", help="Samples a second, for "
+              "timelines; totals do not depend on it.  [default: 50]")  # fmt: skip
 @click.option("--quick", is_flag=True, help="Fewer and shorter trials: wide intervals.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and its time; start nothing.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a law is violated, 3 where a point is "
               "inconclusive.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Sweep memory even where it takes more than half of "
+              "what is free.")  # fmt: skip
+@fixed_limits_options
 @engine_host_option
 @results_option
 @json_option
 def sweep(
-    axis: str,
+    sweep_name: str,
     results: Path,
     engine_host: str | None,
     dry_run: bool,
     strict: bool,
+    force: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
     """Measure containers under a range of one limit, beside what the limit promises.
+
+    AXIS is one of those below; `all` sweeps each of them; a TOML file combines limits and
+    workloads, in the form that docs/sweeps.md describes.
 
     Each value is measured in several containers, one after another in random order. Results are
     kept in a folder of their own after every trial; Ctrl-C keeps the finished ones.
@@ -75,24 +94,38 @@ def sweep(
     from harness import host
     from harness.engine import DockerEngine, find_engine, obtain_engine
 
-    planning.find_axis(axis)
-    chosen = planning.Options(command=_command_line(), **options)
+    name, chosen, points_of = _understood(sweep_name, options)
     connection = find_engine(engine_host)
     # Without an engine yet, the private one would have this host's CPUs: a plan that cannot work
     # is refused before anything is installed or started.
     cpus = DockerEngine(connection).facts().cpus if connection else host.facts().cpus
-    plan = planning.build(axis, chosen, host_cpus=cpus)
+    plan = planning.build(name, chosen, host_cpus=cpus, points_of=points_of)
     if dry_run:
         _print_plan(plan, as_json)
         return 0
+    if not force and (why := guard.refusal(plan, host.conditions())):
+        raise MeasurementError(why, "Free some, sweep smaller values, or take the risk: --force.")
     store.prepare_root(results)
-    engine = DockerEngine(connection or obtain_engine(engine_host, _say))
+    engine = DockerEngine(connection or obtain_engine(engine_host, say, asker()))
     return _execute(plan, engine, results, strict=strict, as_json=as_json)
 
 
-def _execute(
-    plan: Plan, engine: Engine, results: Path, *, strict: bool, as_json: bool
-) -> int:
+def _understood(
+    name: str, options: dict[str, Any]
+) -> tuple[str, axes.Options, planning.PointsOf | None]:
+    """The sweep's name, its options, and what makes its points where a file does."""
+    chosen = axes.Options(command=_command_line(), fixed=take_fixed(options), **options)
+    if name.endswith(".toml"):
+        from harness import sweepfile
+
+        found = sweepfile.load(Path(name), chosen)
+        return found.name, found.options, found.points
+    if name != planning.ALL:
+        axes.find(name)
+    return name, chosen, None
+
+
+def _execute(plan: Plan, engine: Engine, results: Path, *, strict: bool, as_json: bool) -> int:
     from harness import host, runner
     from harness.cli.progress import progress
 
@@ -101,7 +134,7 @@ def _execute(
     run = store.create(results, plan, host=host_facts, engine=facts, workload=workload)
     where = runner.real_surroundings(engine, facts, host_facts)
     try:
-        with progress(plan) as observer:
+        with host.kept_from_the_oom_killer(), progress(plan) as observer:
             runner.run_plan(plan, run.info.name, where, run.keep, observer)
     except KeyboardInterrupt:
         run.finish("interrupted")
@@ -143,44 +176,58 @@ def _print_run(path: Path, as_json: bool) -> View:
 def _print_plan(plan: Plan, as_json: bool) -> None:
     from harness.engine import engine_settings
 
-    settings = [
-        (point.id, spec.threads, engine_settings(spec.limits))
-        for point in plan.points
-        for spec in point.containers
-    ]
     estimated_s = planning.estimated_s(plan)
     if as_json:
-        click.echo(
-            json.dumps(
+        document = {
+            "sweep": plan.sweep,
+            "points": [
                 {
-                    "sweep": plan.sweep,
+                    "point": point.id,
+                    "warmup_s": point.warmup_s,
+                    "duration_s": point.duration_s,
                     "containers": [
-                        {"point": point, "threads": threads, "engine": given}
-                        for point, threads, given in settings
+                        {
+                            "workload": spec.workload.name,
+                            "threads": spec.workload.threads,
+                            "engine": engine_settings(spec.limits),
+                        }
+                        for spec in point.containers
                     ],
-                    "trials": len(plan.trials),
-                    "repeats": plan.repeats,
-                    "warmup_s": plan.warmup_s,
-                    "duration_s": plan.duration_s,
-                    "seed": plan.seed,
-                    "order": [trial.point_id for trial in plan.trials],
-                    "estimated_s": estimated_s,
-                },
-                indent=2,
-            )
-        )
+                }
+                for point in plan.points
+            ],
+            "trials": len(plan.trials),
+            "repeats": plan.repeats,
+            "seed": plan.seed,
+            "order": [trial.point_id for trial in plan.trials],
+            "estimated_s": estimated_s,
+        }
+        click.echo(json.dumps(document, indent=2))
         return
-    for point, threads, given in settings:
-        words = ", ".join(f"{key}={value}" for key, value in given.items())
-        click.echo(f"{point:<12} {threads} thread{'s' * (threads > 1)}  {words}")
+    width = max(len(point.id) for point in plan.points)
+    for point in plan.points:
+        times = f"{point.warmup_s:g} s + {point.duration_s:g} s"
+        for i, spec in enumerate(point.containers):
+            settings = engine_settings(spec.limits).items()
+            words = ", ".join(f"{key}={value}" for key, value in settings) or "no limit"
+            click.echo(
+                f"{point.id if i == 0 else '':<{width}}  {times if i == 0 else '':<13} "
+                f"{_load(spec.workload)}: {words}"
+            )
     click.echo(
-        f"\n{len(plan.points)} points x {plan.repeats} trials, each {plan.warmup_s:g} s of warm-up "
-        f"and {plan.duration_s:g} s measured: about {estimated_s / 60:.1f} minutes. Seed {plan.seed}."
+        f"\n{len(plan.points)} points x {plan.repeats} trials = {len(plan.trials)} trials (warm-up "
+        f"+ window of each as above): about {estimated_s / 60:.1f} minutes. Seed {plan.seed}."
     )
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+def _load(workload: Workload) -> str:
+    """What runs in a container, in words."""
+    threads = f"{workload.threads} thread{'s' * (workload.threads > 1)}"
+    if workload.name == "memory":
+        return f"{workload.kind} memory up to {format_size(workload.target_bytes or 0)}"
+    if workload.name == "burst":
+        return f"{threads}, bursts of {workload.cost_us} µs {workload.rate_hz} times a second"
+    return f"{threads} at full load"
 
 
 def _command_line() -> str:

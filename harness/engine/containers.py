@@ -21,10 +21,18 @@ import docker.errors
 import requests
 import urllib3
 
+from harness import probe
 from harness.engine import image
 from harness.engine.connect import Connection
 from harness.errors import EngineError, EngineRefusedError
-from harness.model import EngineFacts, Limits, StatsFrame, WorkloadFacts
+from harness.model import (
+    ContainerSpec,
+    EngineFacts,
+    Limits,
+    StatsFrame,
+    Workload,
+    WorkloadFacts,
+)
 
 LABEL = "org.limitbench.run"
 """Every container of ours bears it, with the run's name: that is how ``bench clean`` finds them."""
@@ -60,6 +68,10 @@ class Container(Protocol):
 
     def read_line(self, timeout_s: float) -> str:
         """The next line of its output. EngineError is not raised: TimeoutError, EOFError are."""
+        ...
+
+    def has_line(self) -> bool:
+        """Whether ``read_line`` would return, or fail, at once."""
         ...
 
     def write_line(self, text: str) -> None:
@@ -98,8 +110,11 @@ class Engine(Protocol):
         """Have the probe's image there."""
         ...
 
-    def create(self, *, name: str, run: str, limits: Limits, command: list[str]) -> Container:
-        """A container of the probe's image with these limits, attached and not yet started."""
+    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+        """A container of the probe's image as specified, attached and not yet started.
+
+        Its workload ends by itself ``deadline_s`` after its start, whatever happens to us.
+        """
         ...
 
     def remove_all(self, run: str | None) -> int:
@@ -177,7 +192,7 @@ class DockerEngine:
             image_id=archive.id, probe_sha256=binary.sha256, compiler=binary.compiler
         )
 
-    def create(self, *, name: str, run: str, limits: Limits, command: list[str]) -> Container:
+    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
         """Create it with the limits and with nothing else that it does not need."""
         if self._image_id is None:
             self.prepare_image()
@@ -187,18 +202,21 @@ class DockerEngine:
                 cap_drop=["ALL"],
                 read_only=True,
                 security_opt=["no-new-privileges"],
-                pids_limit=limits.pids_limit or 1100,  # the probe's most threads, and itself
+                pids_limit=spec.limits.pids_limit or 1100,  # the probe's most threads, and itself
                 # The engine need not log what we read through the attached stream.
                 log_config=docker.types.LogConfig(type="none"),
-                **engine_settings(limits),
+                mounts=_scratch(spec.workload),
+                **engine_settings(spec.limits),
             )
             created = self._api.create_container(
                 self._image_id,
-                command=command,
+                command=probe.command(spec.workload, deadline_s),
                 name=name,
                 labels={LABEL: run},
                 stdin_open=True,
                 network_disabled=True,
+                # A new volume belongs to root; without capabilities its owner alone can write.
+                user="0:0" if spec.workload.kind == "file" else None,
                 host_config=host_config,
             )
             # StdinOnce closes the probe's standard input when we vanish; the SDK sets it itself
@@ -215,8 +233,19 @@ class DockerEngine:
             found = self._api.containers(all=True, filters={"label": label})
             for container in found:
                 with contextlib.suppress(docker.errors.NotFound):
-                    self._api.remove_container(container["Id"], force=True)
+                    self._api.remove_container(container["Id"], force=True, v=True)
         return len(found)
+
+
+def _scratch(workload: Workload) -> list[docker.types.Mount]:
+    """What a workload may write to: a volume on the engine's disk, or a tmpfs; mostly nothing."""
+    if workload.kind == "file":
+        return [docker.types.Mount(probe.SCRATCH, None, type="volume")]
+    if workload.kind == "tmpfs":
+        size = 2 * (workload.target_bytes or 0)  # the memory limit is to be met first
+        return [docker.types.Mount(probe.SCRATCH, None, type="tmpfs", tmpfs_size=size,
+                                   tmpfs_mode=0o1777)]  # fmt: skip
+    return []
 
 
 def engine_settings(limits: Limits) -> dict[str, Any]:
@@ -310,6 +339,22 @@ class DockerContainer:
             self._frames += chunk
             self._demultiplex()
 
+    def has_line(self) -> bool:
+        """Whether a line is there, or the end of the output; waits for nothing."""
+        while b"\n" not in self._stdout:
+            self._socket.settimeout(0)
+            try:
+                chunk = self._socket.recv(65536)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
+            if not chunk:
+                return True
+            self._frames += chunk
+            self._demultiplex()
+        return True
+
     def _demultiplex(self) -> None:
         # Docker's stream format: 1 byte stream (1 stdout, 2 stderr), 3 bytes zero, 4 bytes length
         while len(self._frames) >= 8:
@@ -353,8 +398,9 @@ class DockerContainer:
         """Close the stream, then kill and remove the container; gone already is well."""
         with contextlib.suppress(OSError):
             self._stream.close()
+            self._socket.close()  # the wrapper's close leaves it open
         with _engine_errors("remove a container"), contextlib.suppress(docker.errors.NotFound):
-            self._api.remove_container(self._id, force=True)
+            self._api.remove_container(self._id, force=True, v=True)
 
 
 class _DockerStats:

@@ -1,13 +1,17 @@
-"""The terminal's table of a run: everything at 80 columns, the read-backs too where there is room."""
+"""The terminal's table of a run: 80 columns hold it, the read-backs too where there is room."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.model import Estimate, Status
-from harness.report.view import Row, View
+from harness import axes
+from harness.model import Estimate, Expectation, Scale, Status
+from harness.report.view import Line, Row, View
 
 _STYLE = {
     Status.CONFORMS: "green",
@@ -17,6 +21,82 @@ _STYLE = {
 }
 _WIDE = 100
 """From this many columns on the read-backs of engine and kernel have columns of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extra:
+    """A column that stands beside the law: shown where any point has it."""
+
+    head: str
+    metric: str
+    form: Callable[[float], str]
+
+
+def duration(seconds: float) -> str:
+    """A time as people read it: ``48.2 ms``, ``1.20 s``."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def size(size_bytes: float) -> str:
+    """Bytes in MiB: ``63.4 MiB``."""
+    return f"{size_bytes / 2**20:.1f} MiB"
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the numbers of a unit are written in a column: without the unit, which stands once."""
+
+    unit: str
+    text: Callable[[float], str]
+
+
+_FORMS = {
+    "CPUs": _Form("", lambda value: f"{value:.4f}"),
+    "s": _Form("ms", lambda value: f"{value * 1e3:.1f}"),
+    "bytes": _Form("MiB", lambda value: f"{value / 2**20:.2f}"),
+    "share": _Form("%", lambda value: f"{value * 100:.1f}"),
+    "yes": _Form("", lambda value: {0.0: "no", 1.0: "yes"}.get(value, f"{value:.2f}")),
+}
+_PLAIN = _Form("", lambda value: f"{value:.4g}")
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number with its unit, where it stands alone."""
+    if unit == "s":
+        return duration(value)
+    form = _form(unit)
+    return f"{form.text(value)} {form.unit}".strip()
+
+
+def _form(unit: str) -> _Form:
+    return _FORMS.get(unit, _PLAIN)
+
+
+_EXTRAS = (
+    _Extra("thrott.", "throttled_share", lambda value: f"{value:.0%}"),
+    _Extra("gap", "gap_max_s", duration),
+    _Extra("stats", "stats_cpus", lambda value: f"{value:.3f}"),
+    _Extra("p99", "response_p99_s", duration),
+    _Extra("max", "response_max_s", duration),
+    _Extra("hits", "limit_hits", lambda value: f"{value:.0f}"),
+    _Extra("swap", "peak_swap_bytes", size),
+    _Extra("page", "fresh_page_s", duration),
+    _Extra("beyond", "swapping_page_s", duration),
+)
+
+
+_HELD_AS = {"--cpu-period": "--cpu-quota"}
+"""Quota and period are read back together."""
+_SHORT = {
+    "cpus": "CPUs",
+    "outside_cpus": "elsewhere",
+    "gap_s": "gap",
+    "reached_bytes": "reached",
+    "oom_killed": "OOM kill",
+}
+"""What a column of 80 has room for, by metric."""
 
 
 def print_view(view: View) -> None:
@@ -31,66 +111,108 @@ def print_view(view: View) -> None:
         f"{info.engine.runtime} {info.engine.runtime_version}",
         style="dim",
     )
-    console.print(_table(view, wide))
+    axes_shown = list(dict.fromkeys(row.summary.point.axis for row in view.rows))
+    for axis in axes_shown:
+        rows = [row for row in view.rows if row.summary.point.axis == axis]
+        console.print(_table(axes.option(axis), rows, wide))
     for row in view.rows:
-        if row.verdict.status is not Status.CONFORMS:
-            line = Text(f"{row.summary.point.id}: ", style=_STYLE[row.verdict.status])
-            console.print(line + Text(row.verdict.reason, style="default"))
+        _print_reasons(console, row)
     for text in view.rejected:
-        console.print(text, style="yellow")
+        console.print(text, style="yellow", markup=False)
     for warned in view.warnings:
         console.print(
             f"Warning ({warned.trials} trial{'s' * (warned.trials > 1)}): {warned.text}; "
             f"{warned.remedy}.",
             style="yellow",
+            markup=False,
         )
     for remark in view.remarks:
-        console.print(remark, style="dim")
+        console.print(remark, style="dim", markup=False)
 
 
-def _table(view: View, wide: bool) -> Table:
+def _print_reasons(console: Console, row: Row) -> None:
+    for line in row.lines:
+        verdict = line.verdict
+        if verdict is not None and (
+            verdict.status is not Status.CONFORMS or (line.law and line.law.explanation)
+        ):
+            said = Text(f"{row.summary.point.id}, {line.metric.title}: ")
+            said.stylize(_STYLE[verdict.status])
+            console.print(said + Text(verdict.reason, style="default"))
+
+
+def _table(option: str, rows: list[Row], wide: bool) -> Table:
+    several = any(len(row.lines) > 1 or line.container for row in rows for line in row.lines)
+    extras = [one for one in _EXTRAS if any(row.summary.estimate(one.metric) for row in rows)]
+    if several and not wide:
+        extras = []
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("--cpus", justify="right")
+    table.add_column(option, justify="right", no_wrap=True)
     if wide:
         table.add_column("engine", justify="right")
         table.add_column("kernel", justify="right")
-    for name in ("promised", "achieved", "interval", "error", "thrott.", "gap", "stats"):
+    if several:
+        table.add_column("metric", no_wrap=True)
+    for name in ("promised", "achieved", "interval", "error"):
         table.add_column(name, justify="right", no_wrap=True)
+    for extra in extras:
+        table.add_column(extra.head, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for row in view.rows:
-        table.add_row(*_cells(row, wide))
+    for row in rows:
+        for i, line in enumerate(row.lines):
+            cells = _first(row, option, wide) if i == 0 else [""] * (3 if wide else 1)
+            if several:
+                cells.append(_name(row, line))
+            cells += _numbers(line)
+            cells += [_extra(row, extra) if i == 0 else "" for extra in extras]
+            status = line.verdict and line.verdict.status
+            cells.append(Text(status.value, style=_STYLE[status]) if status else Text("no law"))
+            table.add_row(*cells)
     return table
 
 
-def _cells(row: Row, wide: bool) -> list[Text | str]:
-    summary = row.summary
-    achieved, error = summary.achieved, summary.error
-    readback: list[Text | str] = [row.engine, row.kernel] if wide else []
-    return [
-        summary.point.value,
-        *readback,
-        f"{summary.law.expectation.value:.3f}",
-        _number(achieved, "{:.4f}"),
-        interval(achieved),
-        _number(error, "{:+.2%}"),
-        _number(summary.throttled, "{:.0%}"),
-        "-" if summary.gap_s is None else duration(summary.gap_s.median),
-        _number(summary.stats, "{:.3f}"),
-        Text(row.verdict.status.value, style=_STYLE[row.verdict.status]),
-    ]
+def _first(row: Row, option: str, wide: bool) -> list[Text | str]:
+    if not wide:
+        return [row.summary.point.value]
+    shown = [one for one in row.readbacks if one.option == _HELD_AS.get(option, option)]
+    held = [":".join(getattr(one, who) for one in shown) or "-" for who in ("engine", "kernel")]
+    return [row.summary.point.value, *held]
 
 
-def _number(estimate: Estimate | None, form: str) -> str:
-    return "-" if estimate is None else form.format(estimate.median)
+def _name(row: Row, line: Line) -> str:
+    if line.metric.name == "ratio":
+        return f"CPU {line.container + 1}:{len(row.summary.point.containers)}"
+    unit = _form(line.metric.unit).unit
+    name = _SHORT.get(line.metric.name, line.metric.title)
+    return f"{name}, {unit}" if unit else name
+
+
+def _numbers(line: Line) -> list[Text | str]:
+    text = _form(line.metric.unit).text
+    promised = "-" if line.promised is None else text(line.promised)
+    achieved = "-" if line.achieved is None else text(line.achieved.median)
+    error = "-"
+    if line.deviation is not None and line.law is not None:
+        error = _error(line.deviation.median, line.law, text)
+    return [promised, achieved, interval(line.achieved), error]
+
+
+def _error(deviation: float, law: Expectation, text: Callable[[float], str]) -> str:
+    if law.scale is not Scale.ABSOLUTE:
+        return f"{deviation:+.2%}"
+    if deviation == 0:
+        return "0"
+    return f"{'+' if deviation > 0 else '-'}{text(abs(deviation))}"
+
+
+def _extra(row: Row, extra: _Extra) -> str:
+    estimate = row.summary.estimate(extra.metric)
+    return "-" if estimate is None else extra.form(estimate.median)
 
 
 def interval(estimate: Estimate | None) -> str:
     """``0.4991-0.5004``, or ``-`` where there is no interval."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return "-"
-    return f"{estimate.low:.4f}-{estimate.high:.4f}"
-
-
-def duration(seconds: float) -> str:
-    """A time as people read it: ``48.2 ms``, ``1.20 s``."""
-    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+    low, high = (_form(estimate.unit).text(value) for value in (estimate.low, estimate.high))
+    return low if low == high else f"{low}-{high}"

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from harness import analysis, check
-from harness.analysis import PointSummary
-from harness.model import Estimate, Status, Verdict
+from harness.analysis import METRICS, Metric, PointSummary
+from harness.check import ReadBack
+from harness.model import Estimate, Expectation, Status, Verdict
 from harness.store import Run
 
+WORDS = {
+    Status.CONFORMS: "conform",
+    Status.DEVIATES: "deviate",
+    Status.INCONCLUSIVE: "are inconclusive",
+    Status.NOT_EXERCISABLE: "cannot be put to the test here",
+}
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One metric of one container of a point: promised, achieved, and the verdict."""
+
+    metric: Metric
+    container: int
+    law: Expectation | None
+    """None for a measurement without a law."""
+    promised: float | None
+    """What the law came to in the windows: less than its bare value on a full host."""
+    achieved: Estimate | None
+    deviation: Estimate | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One point: its summary, its verdict, and what was read back."""
+    """One point: its lines, the main one first, and its limits as they were read back."""
 
     summary: PointSummary
-    verdict: Verdict
-    engine: str
-    """The limit as the engine reads it back, in words."""
-    kernel: str
-    """The limit as the kernel's files hold it, in words."""
+    lines: tuple[Line, ...]
+    readbacks: tuple[ReadBack, ...]
+    status: Status | None
+    """The worst of its lines; None where no law speaks of the point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +73,11 @@ class View:
 def build(run: Run) -> View:
     """The view of a run in any state; a run without trials has rows without numbers."""
     info = run.info
-    rows = []
-    for summary in analysis.summarise(info.plan, run.trials, info.engine, info.host):
-        containers = [
-            t.containers[0]
-            for t in run.trials
-            if t.point_id == summary.point.id and t.containers and analysis.counts(t)
-        ]
-        last = containers[-1] if containers else None
-        rows.append(
-            Row(
-                summary,
-                check.judge(summary, containers),
-                engine=_quota_words(last.engine.cpus if last and last.engine else None),
-                kernel=_kernel_words(last.kernel if last else None),
-            )
-        )
-    verdicts = [row.verdict for row in rows]
-    status = check.overall(verdicts)
+    rows = [
+        _row(run, summary)
+        for summary in analysis.summarise(info.plan, run.trials, info.engine, info.host)
+    ]
+    status = check.overall(row.status for row in rows if row.status is not None)
     return View(
         run=run,
         status=status,
@@ -79,30 +89,69 @@ def build(run: Run) -> View:
     )
 
 
-def _quota_words(cpus: float | None) -> str:
-    return "not read" if cpus is None else f"{cpus:g} CPUs"
+def _row(run: Run, summary: PointSummary) -> Row:
+    mine = [t for t in run.trials if t.point_id == summary.point.id]
+    # A rejected trial says nothing of the use, but its limits were read all the same.
+    read = [t for t in mine if analysis.counts(t)] or [
+        t for t in mine if any(c.engine or c.kernel for c in t.containers)
+    ]
+    # One of each: trials of a point read the same limits back, or the difference is the news.
+    readbacks = tuple(
+        dict.fromkeys(
+            readback
+            for trial in read
+            for i, container in enumerate(trial.containers)
+            for readback in check.readbacks(container, run.info.engine, i)
+        )
+    )
+    lines = [
+        Line(
+            metric=METRICS[result.expectation.metric],
+            container=result.expectation.container,
+            law=result.expectation,
+            promised=result.expectation.value if result.expected is None else result.expected,
+            achieved=result.achieved,
+            deviation=result.deviation,
+            verdict=check.judge(summary, result, readbacks),
+        )
+        for result in summary.results
+    ]
+    return Row(
+        summary=summary,
+        lines=tuple(lines or _unjudged(summary)),
+        readbacks=readbacks,
+        status=check.overall(v.status for line in lines if (v := line.verdict)) if lines else None,
+    )
 
 
-def _kernel_words(kernel: Any) -> str:
-    if kernel is None or kernel.cpu_quota_us is None:
-        return "not read"
-    if kernel.cpu_quota_us < 0:
-        return "no quota"
-    return f"{kernel.cpu_quota_us}/{kernel.cpu_period_us} µs"
+def _unjudged(summary: PointSummary) -> list[Line]:
+    """What a point without a law was measured for."""
+    containers = len(summary.point.containers)
+    measured = [("ratio", i) for i in range(containers - 1)] or [("cpus", 0)]
+    return [
+        Line(
+            metric=METRICS[name], container=i, law=None, promised=None,
+            achieved=summary.estimate(name, i), deviation=None, verdict=None,
+        )
+        for name, i in measured
+    ]  # fmt: skip
 
 
 def _headline(rows: list[Row], status: Status) -> str:
-    tally = Counter(row.verdict.status for row in rows)
-    total = len(rows)
-    if status is Status.CONFORMS:
-        worst = max((abs(r.summary.error.median) for r in rows if r.summary.error), default=0.0)
-        return f"All {total} points conform: the largest median error is {worst:.2%}."
-    parts = []
-    for kind in (Status.DEVIATES, Status.INCONCLUSIVE, Status.CONFORMS):
-        if tally[kind]:
-            verb = {"deviates": "deviate", "conforms": "conform"}.get(kind.value, f"are {kind.value}")
-            parts.append(f"{tally[kind]} of {total} points {verb}")
-    return "; ".join(parts) + "." if parts else "No point was measured."
+    tally = Counter(row.status for row in rows if row.status is not None)
+    total = tally.total()
+    if not total:
+        return "No law speaks of these points: they are measurements."
+    if status is Status.CONFORMS and tally[status] == total:
+        worst = max(
+            (abs(line.deviation.median) for row in rows for line in row.lines[:1]
+             if line.deviation and math.isfinite(line.deviation.median)), default=0.0,
+        )  # fmt: skip
+        first = next(line.law for row in rows for line in row.lines if line.law)
+        said = check.amount(worst, first).lstrip("+")
+        return f"All {total} points conform: the largest median error is {said}."
+    parts = [f"{tally[kind]} of {total} points {WORDS[kind]}" for kind in WORDS if tally[kind]]
+    return "; ".join(sorted(parts, key=lambda part: "conform" in part)) + "."
 
 
 def _rejected(run: Run) -> tuple[str, ...]:
@@ -135,19 +184,18 @@ def _remarks(run: Run, rows: list[Row]) -> tuple[str, ...]:
     elif info.status == "failed":
         out.append(f"The run failed: {info.reason}")
     for row in rows:
-        summary = row.summary
-        if summary.law.wants_host and summary.foreign and summary.expected_cpus:
+        line, foreign = row.lines[0], row.summary.estimate("foreign_cpus")
+        if line.law and line.law.capacity_cpus and foreign and line.achieved:
             out.append(
-                f"{summary.point.id} wants every CPU: judged against {summary.expected_cpus:.3f}, "
-                f"what {summary.foreign.median:.3f} CPUs of others leave."
+                f"{row.summary.point.id} wants every CPU that it may use: judged against "
+                f"{line.promised:.3f}, what others leave of {line.law.capacity_cpus:g}."
             )
+    deviations = [line.deviation for row in rows for line in row.lines if line.deviation]
     if info.plan.quick:
         out.append("--quick: few and short trials, so the intervals are wide.")
-    coverages = sorted(
-        {e.confidence for row in rows if (e := row.summary.error) and e.confidence is not None}
-    )
+    coverages = sorted({d.confidence for d in deviations if d.confidence is not None})
     if coverages:
-        methods = sorted({e.method for row in rows if (e := row.summary.error)} - {"none"})
+        methods = sorted({d.method for d in deviations} - {"none"})
         said = f"{coverages[0]:.0%}" if len(coverages) == 1 else (
             f"{coverages[0]:.0%} to {coverages[-1]:.0%}"
         )  # fmt: skip
@@ -177,32 +225,58 @@ def _row_json(row: Row) -> dict[str, Any]:
     summary = row.summary
     return {
         "point": summary.point.id,
-        "requested": summary.point.value,
-        "engine": row.engine,
-        "kernel": row.kernel,
-        "promised_cpus": summary.law.expectation.value,
-        "bound_by": summary.law.bound.value,
-        "expected_cpus": summary.expected_cpus,
-        "achieved_cpus": _estimate_json(summary.achieved),
-        "error": _estimate_json(summary.error),
-        "tolerance": summary.law.expectation.tolerance,
-        "inside_cpus": _estimate_json(summary.inside),
-        "throttled_share": _estimate_json(summary.throttled),
-        "longest_gap_s": _estimate_json(summary.gap_s),
-        "docker_stats_cpus": _estimate_json(summary.stats),
-        "docker_stats_frames": summary.stats_frames,
-        "foreign_cpus": _estimate_json(summary.foreign),
+        "axis": summary.point.axis,
+        "value": summary.point.value,
+        "verdict": row.status and row.status.value,
         "trials": summary.trials,
         "valid": summary.valid,
-        "verdict": row.verdict.status.value,
-        "reason": row.verdict.reason,
+        "rejected": list(summary.rejected),
+        "docker_stats_frames": summary.stats_frames,
+        "limits": [
+            {
+                "option": readback.option,
+                "container": readback.container,
+                "requested": readback.requested,
+                "engine": readback.engine,
+                "kernel": readback.kernel,
+                "agrees": readback.agrees,
+            }
+            for readback in row.readbacks
+        ],
+        "laws": [_line_json(line) for line in row.lines if line.law],
+        "metrics": [
+            {"metric": name, "container": container, **_estimate_json(estimate)}
+            for (name, container), estimate in summary.estimates.items()
+        ],
     }
 
 
-def _estimate_json(estimate: Estimate | None) -> dict[str, Any] | None:
-    if estimate is None:
-        return None
+def _line_json(line: Line) -> dict[str, Any]:
+    law, verdict = line.law, line.verdict
+    assert law is not None
+    assert verdict is not None
     return {
+        "metric": line.metric.name,
+        "unit": line.metric.unit,
+        "container": line.container,
+        "law": law.law,
+        "text": law.text,
+        "source": law.source,
+        "bound_by": law.bound,
+        "promised": law.value,
+        "expected": line.promised,
+        "scale": law.scale.value,
+        "tolerance": [law.low, law.high],
+        "achieved": line.achieved and _estimate_json(line.achieved),
+        "error": line.deviation and _estimate_json(line.deviation),
+        "verdict": verdict.status.value,
+        "reason": verdict.reason,
+    }
+
+
+def _estimate_json(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "unit": estimate.unit,
         "median": estimate.median,
         "low": estimate.low,
         "high": estimate.high,

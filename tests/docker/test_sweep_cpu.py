@@ -9,17 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness import analysis, check, host, runner, store
-from harness import plan as planning
+from harness import runner, store
+from harness.axes import Options
 from harness.engine import Connection, Container, DockerEngine
 from harness.engine.containers import LABEL
-from harness.model import Limits, Outcome, Status, TrialRecord
-from harness.plan import Options
+from harness.model import ContainerSpec, Limits, Outcome, Status
+from tests.docker.measuring import execute
 
 pytestmark = pytest.mark.engine
 
@@ -44,37 +43,6 @@ def engine(engine_connection: Connection) -> DockerEngine:
     return DockerEngine(engine_connection)
 
 
-def execute(
-    engine: DockerEngine,
-    options: Options,
-    *,
-    change: Callable[[runner.Surroundings], runner.Surroundings] = lambda where: where,
-) -> tuple[planning.Plan, list[TrialRecord], runner.Surroundings]:
-    facts = engine.facts()
-    where = change(runner.real_surroundings(engine, facts, host.facts()))
-    plan = planning.build("cpu", options, host_cpus=facts.cpus)
-    records: list[TrialRecord] = []
-    runner.run_plan(
-        plan, "test", where, lambda record, samples: records.append(record), runner.Observer()
-    )
-    return plan, records, where
-
-
-def summaries(
-    plan: planning.Plan, records: list[TrialRecord], where: runner.Surroundings
-) -> dict[str, analysis.PointSummary]:
-    found = analysis.summarise(plan, records, where.engine_facts, where.host_facts)
-    return {summary.point.id: summary for summary in found}
-
-
-def verdict(
-    plan: planning.Plan, records: list[TrialRecord], where: runner.Surroundings, point: str
-) -> tuple[Status, str]:
-    containers = [r.containers[0] for r in records if r.point_id == point and analysis.counts(r)]
-    found = check.judge(summaries(plan, records, where)[point], containers)
-    return found.status, found.reason
-
-
 def test_the_command_measures_what_the_limits_promise(
     engine_connection: Connection, tmp_path: Path
 ) -> None:
@@ -85,18 +53,24 @@ def test_the_command_measures_what_the_limits_promise(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert [point["requested"] for point in result["points"]] == ["0.25", "0.5", "1"]
+    assert [point["value"] for point in result["points"]] == ["0.25", "0.5", "1"]
     for point in result["points"]:
         assert point["valid"] >= 3, result["rejected"]
-        assert abs(point["error"]["median"]) <= TOLERANCE
-        assert point["kernel"] == f"{float(point['requested']) * 100_000:.0f}/100000 µs"
-        assert point["engine"] == f"{point['requested']} CPUs"
-        assert point["throttled_share"]["median"] > 0.9
+        (law,) = point["laws"]
+        assert law["promised"] == float(point["value"])
+        assert abs(law["error"]["median"]) <= TOLERANCE
+        held = f"{float(point['value']) * 100_000:.0f}/100000 µs"
+        assert point["limits"] == [
+            {"option": "--cpus", "container": 0, "requested": held, "engine": held,
+             "kernel": held, "agrees": True}
+        ]  # fmt: skip
+        metrics = {metric["metric"]: metric["median"] for metric in point["metrics"]}
+        assert metrics["throttled_share"] > 0.9
         assert point["docker_stats_frames"] >= 1
         # an outside and an inside that nothing connects but the container
-        assert abs(point["inside_cpus"]["median"] / point["achieved_cpus"]["median"] - 1) <= 0.02
-    half = result["points"][1]
-    assert 0.040 <= half["longest_gap_s"]["median"] <= 0.110  # 50 ms, or a period more
+        assert metrics["inside_cpus"] == pytest.approx(metrics["cpus"], rel=0.02)
+        if point["value"] == "0.5":
+            assert 0.040 <= metrics["gap_max_s"] <= 0.110  # 50 ms, or a period more
     run = store.load(tmp_path / result["path"])
     assert run.info.status == "finished"
     assert run.damage == ()
@@ -107,42 +81,40 @@ def test_the_command_measures_what_the_limits_promise(
 
 def test_a_point_that_wants_the_host_is_judged_by_what_is_left(engine: DockerEngine) -> None:
     cpus = engine.facts().cpus
-    plan, records, where = execute(engine, Options(values=f"{cpus}", duration_s=2.0))
-    found = summaries(plan, records, where)[f"cpus={cpus}"]
-    assert found.valid >= 3, [record.invalid for record in records]
-    assert found.expected_cpus is not None
-    assert found.expected_cpus < cpus
-    assert found.error is not None
-    assert abs(found.error.median) <= TOLERANCE
+    found = execute(engine, "cpu", Options(values=f"{cpus}", duration_s=2.0))
+    summary = found.summary(f"cpus={cpus}")
+    assert summary.valid >= 3, summary.rejected
+    expected = summary.results[0].expected
+    assert expected is not None
+    assert expected < cpus
+    assert abs(found.error(f"cpus={cpus}")) <= TOLERANCE
 
 
 class FivePercentOff(DockerEngine):
     """A product made wrong on purpose: the limit that it sets is not the one asked for."""
 
-    def create(self, *, name: str, run: str, limits: Limits, command: list[str]) -> Container:
-        assert limits.cpus is not None
-        wrong = dataclasses.replace(limits, cpus=limits.cpus * 1.05)
-        return super().create(name=name, run=run, limits=wrong, command=command)
+    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+        assert spec.limits.cpus is not None
+        limits = dataclasses.replace(spec.limits, cpus=spec.limits.cpus * 1.05)
+        wrong = dataclasses.replace(spec, limits=limits)
+        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
 
 
 def test_a_quota_five_percent_off_is_found_by_its_numbers_and_by_the_read_back(
     engine_connection: Connection,
 ) -> None:
-    plan, records, where = execute(
-        FivePercentOff(engine_connection), Options(values="0.5", duration_s=2.0)
-    )
-    status, reason = verdict(plan, records, where, "cpus=0.5")
-    assert status is Status.DEVIATES, reason
-    assert "the kernel holds 52500/100000 µs" in reason
-    found = summaries(plan, records, where)["cpus=0.5"]
-    assert found.error is not None
-    assert found.error.median == pytest.approx(0.05, abs=0.01)
+    wrong = FivePercentOff(engine_connection)
+    found = execute(wrong, "cpu", Options(values="0.5", duration_s=2.0))
+    verdict = found.verdict("cpus=0.5")
+    assert verdict.status is Status.DEVIATES, verdict.reason
+    assert "the kernel holds 52500/100000 µs" in verdict.reason
+    assert found.error("cpus=0.5") == pytest.approx(0.05, abs=0.01)
 
 
 def test_the_wrong_containers_cgroup_is_rejected(engine: DockerEngine) -> None:
     idle = engine.create(
-        name="limitbench-test-idle", run="test-idle", limits=Limits(),
-        command=["spin", "--threads", "1", "--deadline", "60"],
+        name="limitbench-test-idle", run="test-idle", spec=ContainerSpec(limits=Limits()),
+        deadline_s=60,
     )  # fmt: skip
     try:
         pid = idle.start()
@@ -151,26 +123,28 @@ def test_the_wrong_containers_cgroup_is_rejected(engine: DockerEngine) -> None:
             right = where.open_cgroup
             return dataclasses.replace(where, open_cgroup=lambda _pid, _id: right(pid, idle.id))
 
-        plan, records, where = execute(
-            engine, Options(values="0.5", duration_s=1.0, repeats=2), change=wrong
+        found = execute(
+            engine, "cpu", Options(values="0.5", duration_s=1.0, repeats=2), change=wrong
         )
     finally:
         idle.remove()
-    assert all("not the same thing was measured" in (r.invalid or "") for r in records)
-    assert verdict(plan, records, where, "cpus=0.5")[0] is Status.INCONCLUSIVE
+    assert all("not the same thing was measured" in (r.invalid or "") for r in found.records)
+    assert found.status("cpus=0.5") is Status.INCONCLUSIVE
 
 
 def test_a_limit_that_the_engine_refuses_is_a_trial_that_did_not_start(
     engine_connection: Connection,
 ) -> None:
     class Refused(DockerEngine):
-        def create(self, *, name: str, run: str, limits: Limits, command: list[str]) -> Container:
-            beyond = Limits(cpus=4096.0)
-            return super().create(name=name, run=run, limits=beyond, command=command)
+        def create(
+            self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float
+        ) -> Container:
+            beyond = dataclasses.replace(spec, limits=Limits(cpus=4096.0))
+            return super().create(name=name, run=run, spec=beyond, deadline_s=deadline_s)
 
-    _, records, _ = execute(Refused(engine_connection), Options(values="0.5", repeats=2))
-    assert [record.outcome for record in records] == [Outcome.NOT_STARTED] * 2
-    assert "range of CPUs" in (records[0].failure or "").replace("Range", "range")
+    found = execute(Refused(engine_connection), "cpu", Options(values="0.5", repeats=2))
+    assert found.outcomes("cpus=0.5") == [Outcome.NOT_STARTED] * 2
+    assert "range of cpus" in (found.records[0].failure or "").lower()
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

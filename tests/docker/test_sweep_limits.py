@@ -1,0 +1,233 @@
+"""Every limit on a real engine, against its law; and each check with the product made wrong.
+
+Tolerances are at most twice those of the laws: these tests run beside whatever else the host does,
+and a trial that was disturbed is rejected by its invariants, not averaged in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import host
+from harness.axes import Options
+from harness.engine import Connection, Container, DockerEngine
+from harness.model import ContainerSpec, Limits, Outcome, Point, Status, Workload
+from tests.docker.measuring import execute
+
+pytestmark = pytest.mark.engine
+
+CPU_TOLERANCE = 0.02
+RATIO_TOLERANCE = 0.04
+MIB = 1 << 20
+
+
+@pytest.fixture
+def engine(engine_connection: Connection) -> DockerEngine:
+    return DockerEngine(engine_connection)
+
+
+@pytest.fixture(scope="session")
+def swap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Bytes of free swap: what the host has, else a file of 512 MiB that is removed again."""
+    if host.conditions().swap_free_bytes >= 384 * MIB:
+        yield host.conditions().swap_free_bytes
+        return
+    # Not under /tmp, which is memory itself on some hosts.
+    file = Path("/var/tmp") / f"limitbench-test-{tmp_path_factory.getbasetemp().name}.swap"
+    try:
+        with file.open("wb") as out:
+            for _ in range(512):
+                out.write(bytes(MIB))
+        file.chmod(0o600)
+        for tool in ("mkswap", "swapon"):
+            done = subprocess.run([tool, file], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                pytest.skip(f"no swap, and none can be made here: {done.stderr.strip()}")
+        yield host.conditions().swap_free_bytes
+    finally:
+        subprocess.run(["swapoff", file], capture_output=True, check=False)
+        file.unlink(missing_ok=True)
+
+
+# --- CPU time ----------------------------------------------------------------------------------
+
+
+def test_quota_and_the_gaps_that_it_makes(engine: DockerEngine) -> None:
+    cpus = min(2, engine.facts().cpus)
+    found = execute(
+        engine, "quota", Options(values="25000,50000", duration_s=2.0, repeats=3, threads=cpus)
+    )
+    for point, quota_s in (("quota=25000", 0.025), ("quota=50000", 0.050)):
+        assert abs(found.error(point)) <= CPU_TOLERANCE
+        gap_s = 0.1 - quota_s / cpus
+        assert found.metric(point, "gap_s") == pytest.approx(gap_s, abs=2 * host.tick_ns() / 1e9)
+        assert found.metric(point, "throttled_share") > 0.9
+
+
+def test_the_ratio_of_a_period_is_kept_from_a_tick_on(engine: DockerEngine) -> None:
+    short = max(1000, 5 * host.tick_ns() // 1000)
+    found = execute(engine, "period", Options(values=f"{short},100000", duration_s=2.0, repeats=3))
+    for point in (f"period={short}", "period=100000"):
+        assert abs(found.error(point)) <= CPU_TOLERANCE
+
+
+def test_a_cpuset_is_used_and_nothing_outside_it(engine: DockerEngine) -> None:
+    if engine.facts().cpus < 2:
+        pytest.skip("one CPU leaves nothing outside a cpuset")
+    found = execute(engine, "cpuset", Options(values="0;1", duration_s=1.0, repeats=3))
+    for point in ("cpuset=0", "cpuset=1"):
+        assert found.metric(point, "outside_cpus") == 0
+        assert found.status(point, "outside_cpus") is Status.CONFORMS
+        assert abs(found.error(point)) <= CPU_TOLERANCE
+
+
+class AnotherCpu(DockerEngine):
+    """A product made wrong on purpose: the container may run beside its cpuset."""
+
+    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+        wrong = dataclasses.replace(
+            spec, limits=dataclasses.replace(spec.limits, cpuset_cpus="0-1")
+        )
+        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
+
+
+def test_a_cpuset_that_leaks_is_found(engine_connection: Connection) -> None:
+    if DockerEngine(engine_connection).facts().cpus < 2:
+        pytest.skip("one CPU leaves nothing outside a cpuset")
+    leaky = AnotherCpu(engine_connection)
+    found = execute(leaky, "cpuset", Options(values="0", duration_s=1.0, repeats=3))
+    containers = [record.containers[0] for record in found.records]
+    assert all(c.kernel is not None and c.kernel.cpuset_cpus == "0-1" for c in containers)
+    # Two CPUs used where one is the most that there can be: no such trial counts.
+    assert all("impossible" in (record.invalid or "") for record in found.records)
+
+
+# --- competition -------------------------------------------------------------------------------
+
+
+def test_pinned_containers_share_a_cpu_by_weight(engine: DockerEngine) -> None:
+    found = execute(
+        engine, "shares", Options(values="1024:512,2048:512", duration_s=2.0, repeats=3)
+    )
+    for point in ("shares=1024:512", "shares=2048:512"):
+        assert abs(found.error(point, "ratio")) <= RATIO_TOLERANCE
+        assert found.metric(point, "outside_cpus") == 0
+
+
+def test_shares_cap_no_lone_container(engine: DockerEngine) -> None:
+    found = execute(engine, "shares", Options(values="2", duration_s=1.0, repeats=3))
+    assert abs(found.error("shares=2 alone")) <= CPU_TOLERANCE
+
+
+class SwappedShares(DockerEngine):
+    """A product made wrong on purpose: each container gets the shares of the other."""
+
+    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+        other = {1024: 512, 512: 1024}[spec.limits.cpu_shares or 0]
+        wrong = dataclasses.replace(spec, limits=dataclasses.replace(spec.limits, cpu_shares=other))
+        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
+
+
+def test_swapped_shares_are_found_by_the_ratio_and_by_the_read_back(
+    engine_connection: Connection,
+) -> None:
+    swapped = SwappedShares(engine_connection)
+    found = execute(swapped, "shares", Options(values="1024:512", duration_s=1.0, repeats=5))
+    verdict = found.verdict("shares=1024:512", "ratio")
+    assert verdict.status is Status.DEVIATES, verdict.reason
+    assert "requested 1024, the engine holds 512" in verdict.reason
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+
+def test_a_growing_workload_is_killed_just_below_its_limit(engine: DockerEngine) -> None:
+    found = execute(engine, "memory", Options(values="6m,64m,256m", repeats=5))
+    for point in ("memory=6m", "memory=64m", "memory=256m"):
+        assert found.outcomes(point) == [Outcome.OOM_KILLED] * 5
+        assert abs(found.error(point, "reached_bytes")) <= 1 * MIB
+        assert found.status(point, "oom_killed") is Status.CONFORMS
+    for record in found.records:
+        # PID 1 lived to report: exit code 0, and the kernel's own count of the kill
+        assert record.containers[0].exit_code == 0
+
+
+def test_page_cache_gives_way_and_tmpfs_does_not(engine: DockerEngine) -> None:
+    found = execute(engine, "memory", Options(values="16m@file,16m@tmpfs", repeats=3))
+    assert found.outcomes("memory=16m file") == [Outcome.COMPLETED] * 3
+    assert found.metric("memory=16m file", "limit_hits") > 0
+    assert found.metric("memory=16m file", "reached_bytes") == 48 * MIB
+    assert found.outcomes("memory=16m tmpfs") == [Outcome.OOM_KILLED] * 3
+    assert abs(found.error("memory=16m tmpfs", "reached_bytes")) <= 1 * MIB
+
+
+def one_point(spec: ContainerSpec) -> Iterable[Point]:
+    return [Point(id="p", axis="file", value="p", containers=(spec,))]
+
+
+def test_a_killed_pid_1_is_an_outcome_too(engine: DockerEngine) -> None:
+    grower = Workload(name="memory", target_bytes=64 * MIB, victim="self")
+    spec = ContainerSpec(
+        limits=Limits(memory_bytes=16 * MIB, memory_swap_bytes=16 * MIB), workload=grower
+    )
+    found = execute(
+        engine, "file", Options(repeats=2), points_of=lambda _options, _cpus: one_point(spec)
+    )
+    assert found.outcomes("p") == [Outcome.OOM_KILLED] * 2
+    assert "OOM-killed" in (found.records[0].failure or "")
+
+
+def test_a_reservation_is_no_cap(engine: DockerEngine) -> None:
+    found = execute(engine, "reservation", Options(values="16m", repeats=3))
+    assert found.outcomes("reservation=16m") == [Outcome.COMPLETED] * 3
+    assert found.metric("reservation=16m", "reached_bytes") >= 2 * 16 * MIB
+
+
+def test_memory_and_swap_together(engine: DockerEngine, swap: int) -> None:
+    found = execute(engine, "swap", Options(values="64m,96m,unset,-1", repeats=3))
+    for point in ("memory-swap=64m", "memory-swap=96m", "memory-swap=unset"):
+        assert found.outcomes(point) == [Outcome.OOM_KILLED] * 3
+        assert abs(found.error(point, "reached_bytes")) <= 8 * MIB
+    assert found.outcomes("memory-swap=-1") == [Outcome.COMPLETED] * 3
+    assert found.metric("memory-swap=64m", "peak_swap_bytes") == 0
+    assert found.metric("memory-swap=-1", "peak_swap_bytes") >= 64 * MIB
+    fresh = found.metric("memory-swap=-1", "fresh_page_s")
+    assert found.metric("memory-swap=-1", "swapping_page_s") > fresh
+
+
+class NoSwapLimit(DockerEngine):
+    """A product made wrong on purpose: it drops --memory-swap, so that swap is given unasked."""
+
+    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+        limits = dataclasses.replace(spec.limits, memory_swap_bytes=None)
+        wrong = dataclasses.replace(spec, limits=limits)
+        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
+
+
+def test_a_missing_swap_limit_is_found(engine_connection: Connection, swap: int) -> None:
+    found = execute(NoSwapLimit(engine_connection), "swap", Options(values="64m", repeats=5))
+    verdict = found.verdict("memory-swap=64m", "reached_bytes")
+    assert verdict.status is Status.DEVIATES, verdict.reason
+    assert "--memory-swap: requested 64m, the engine holds 128m" in verdict.reason
+
+
+# --- bursts ------------------------------------------------------------------------------------
+
+
+def test_bursts_are_throttled_though_their_mean_is_far_below_the_limit(
+    engine: DockerEngine,
+) -> None:
+    options = Options(
+        values="0.2,1", duration_s=3.0, repeats=3, workload="burst", cost_us=20_000, rate_hz=5
+    )
+    found = execute(engine, "cpu", options)
+    tight, wide = "cpus=0.2", "cpus=1"
+    assert found.metric(tight, "cpus") < 0.15
+    assert found.status(tight) is Status.CONFORMS
+    assert found.metric(tight, "throttled_share") > found.metric(wide, "throttled_share")
+    assert found.metric(tight, "response_p99_s") > found.metric(wide, "response_p99_s")
