@@ -21,11 +21,12 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "model"},
     {"limits"},
-    {"cgroup", "laws", "plan"},
-    {"analysis", "diagnosis", "engine", "host", "sampler", "store"},
+    {"axes", "cgroup", "laws"},
+    {"analysis", "plan", "diagnosis", "engine", "host", "sampler", "store"},
     {"check"},
-    {"validity", "plots"},
-    {"report", "runner"},
+    {"frames", "validity"},
+    {"plots", "runner"},
+    {"report"},
     {"cli"},
 ]
 
@@ -33,7 +34,9 @@ LAYERS = [
 MEASURING = {"cgroup", "engine", "host", "runner", "sampler"}
 WITHOUT_ENGINE = {
     "analysis",
+    "axes",
     "check",
+    "frames",
     "laws",
     "limits",
     "model",
@@ -48,7 +51,9 @@ LIBRARIES = {
     "click": {"cli"},
     "docker": {"engine"},
     "jinja2": {"report"},
-    "matplotlib": {"plots", "report"},
+    "markupsafe": {"report"},
+    "matplotlib": {"plots"},
+    "pandas": {"frames", "plots"},
     "psutil": {"diagnosis", "host", "sampler"},
     "pyarrow": {"analysis", "store"},
     "pydantic": {"plan", "store"},

@@ -19,7 +19,7 @@ _STYLE = {
     Status.INCONCLUSIVE: "yellow",
     Status.NOT_EXERCISABLE: "dim",
 }
-_WIDE = 100
+_WIDE = 110
 """From this many columns on the read-backs of engine and kernel have columns of their own."""
 
 
@@ -149,8 +149,8 @@ def _table(option: str, rows: list[Row], wide: bool) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column(option, justify="right", no_wrap=True)
     if wide:
-        table.add_column("engine", justify="right")
-        table.add_column("kernel", justify="right")
+        table.add_column("engine", justify="right", no_wrap=True)
+        table.add_column("kernel", justify="right", no_wrap=True)
     if several:
         table.add_column("metric", no_wrap=True)
     for name in ("promised", "achieved", "interval", "error"):
@@ -175,7 +175,10 @@ def _first(row: Row, option: str, wide: bool) -> list[Text | str]:
     if not wide:
         return [row.summary.point.value]
     shown = [one for one in row.readbacks if one.option == _HELD_AS.get(option, option)]
-    held = [":".join(getattr(one, who) for one in shown) or "-" for who in ("engine", "kernel")]
+    held = [
+        ":".join(getattr(one, who).removesuffix(" µs") for one in shown) or "-"
+        for who in ("engine", "kernel")
+    ]
     return [row.summary.point.value, *held]
 
 
