@@ -33,8 +33,9 @@ class Options:
     quick: bool = False
     workload: str | None = None
     """``burst`` instead of full load on the CPU axes."""
-    cost_us: int = 10_000
-    rate_hz: int = 20
+    cost_us: int = 20_000
+    rate_hz: int = 10
+    """Together 0.2 CPUs on average, in pieces of a fifth of a period."""
     ratio: float | None = None
     """Of the period axis: quota / period, in CPUs."""
     fixed: Limits = field(default_factory=Limits)

@@ -6,6 +6,7 @@ straddling, or no interval at all → inconclusive, which is never green.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,9 @@ def by_equivalence(estimate: Estimate | None, law: Expectation) -> tuple[Status,
 def amount(deviation: float, law: Expectation) -> str:
     """A deviation in words: ``+0.21%``, or in the metric's unit where it is absolute."""
     if law.scale is not Scale.ABSOLUTE:
-        return f"{deviation:+.2%}"
+        share = math.expm1(deviation) if law.scale is Scale.LOG else deviation
+        said = f"{share:+.2%}"
+        return "0.00%" if said in ("+0.00%", "-0.00%") else said
     if law.metric.endswith("_s"):
         return f"{deviation * 1e3:+.1f} ms"
     if law.metric.endswith("_bytes"):

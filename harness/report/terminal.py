@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import axes
+from harness import axes, check
 from harness.model import Estimate, Expectation, Scale, Status
 from harness.report.view import Line, Row, View
 
@@ -131,14 +131,17 @@ def print_view(view: View) -> None:
 
 
 def _print_reasons(console: Console, row: Row) -> None:
+    """Why a point does not simply conform; what is said of several lines is said once."""
+    said: dict[tuple[Status, str], list[str]] = {}
     for line in row.lines:
         verdict = line.verdict
         if verdict is not None and (
             verdict.status is not Status.CONFORMS or (line.law and line.law.explanation)
         ):
-            said = Text(f"{row.summary.point.id}, {line.metric.title}: ")
-            said.stylize(_STYLE[verdict.status])
-            console.print(said + Text(verdict.reason, style="default"))
+            said.setdefault((verdict.status, verdict.reason), []).append(line.metric.title)
+    for (status, reason), metrics in said.items():
+        about = Text(f"{row.summary.point.id}, {' and '.join(metrics)}: ", style=_STYLE[status])
+        console.print(about + Text(reason, style="default"))
 
 
 def _table(option: str, rows: list[Row], wide: bool) -> Table:
@@ -184,7 +187,8 @@ def _first(row: Row, option: str, wide: bool) -> list[Text | str]:
 
 def _name(row: Row, line: Line) -> str:
     if line.metric.name == "ratio":
-        return f"CPU {line.container + 1}:{len(row.summary.point.containers)}"
+        containers = len(row.summary.point.containers)
+        return "CPU ratio" if containers == 2 else f"CPU {line.container + 1}:{containers}"
     unit = _form(line.metric.unit).unit
     name = _SHORT.get(line.metric.name, line.metric.title)
     return f"{name}, {unit}" if unit else name
@@ -194,6 +198,8 @@ def _numbers(line: Line) -> list[Text | str]:
     text = _form(line.metric.unit).text
     promised = "-" if line.promised is None else text(line.promised)
     achieved = "-" if line.achieved is None else text(line.achieved.median)
+    if line.law is not None and line.law.is_ceiling:
+        return [f"≤{promised}", achieved, interval(line.achieved), "-"]
     error = "-"
     if line.deviation is not None and line.law is not None:
         error = _error(line.deviation.median, line.law, text)
@@ -202,7 +208,7 @@ def _numbers(line: Line) -> list[Text | str]:
 
 def _error(deviation: float, law: Expectation, text: Callable[[float], str]) -> str:
     if law.scale is not Scale.ABSOLUTE:
-        return f"{deviation:+.2%}"
+        return check.amount(deviation, law)
     if deviation == 0:
         return "0"
     return f"{'+' if deviation > 0 else '-'}{text(abs(deviation))}"

@@ -145,8 +145,11 @@ def _headline(rows: list[Row], status: Status) -> str:
     if status is Status.CONFORMS and tally[status] == total:
         worst = max(
             (abs(line.deviation.median) for row in rows for line in row.lines[:1]
-             if line.deviation and math.isfinite(line.deviation.median)), default=0.0,
+             if line.deviation and line.law and not line.law.is_ceiling
+             and math.isfinite(line.deviation.median)), default=None,
         )  # fmt: skip
+        if worst is None:
+            return f"All {total} points conform."
         first = next(line.law for row in rows for line in row.lines if line.law)
         said = check.amount(worst, first).lstrip("+")
         return f"All {total} points conform: the largest median error is {said}."
