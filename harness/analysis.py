@@ -192,6 +192,14 @@ def typical_gap_s(container: ContainerRecord) -> float | None:
     return None
 
 
+def late_gap_s(container: ContainerRecord) -> float | None:
+    """The off-CPU gap that 99 % of the gaps do not exceed, by nearest rank; None without a gap."""
+    if container.inside is None or not container.inside.gap_list:
+        return None
+    gaps = sorted(length for _, length in container.inside.gap_list)
+    return gaps[math.ceil(0.99 * len(gaps)) - 1] / 1e9
+
+
 def work_per_cpu_s(container: ContainerRecord) -> float | None:
     """Units of work of the probe for each second of CPU time: how fast the CPU was."""
     if container.inside is None:
@@ -357,6 +365,52 @@ def steal_cpus(trial: TrialRecord) -> float | None:
     return (sum(last.steal_ns) - sum(first.steal_ns)) / (last.t_mono_ns - first.t_mono_ns)
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What sampling itself took, over all windows of a run."""
+
+    ticks: int
+    missed: int
+    cpu_share: float
+    """Of one CPU, in the windows."""
+    cpu_per_read_s: float | None
+    """CPU time of the sampling thread for each moment of one container; None without any."""
+    lateness_p50_s: float
+    """Median over the trials of their own medians."""
+    lateness_p99_s: float
+    """The same of their 99 % quantiles."""
+    cpus: str | None
+    """Where the sampling thread kept to, if that was apart from the containers in every trial."""
+
+
+def sampling(trials: Sequence[TrialRecord]) -> Sampling | None:
+    """The sampler's own cost; None where no trial had a window."""
+    found = [
+        (trial.sampler, span, len(trial.containers))
+        for trial in trials
+        if trial.sampler is not None and trial.containers and (span := _span_s(trial))
+    ]
+    if not found:
+        return None
+    reads = sum((cost.ticks + 2) * containers for cost, _, containers in found)
+    cpu_s = sum(cost.cpu_ns for cost, _, _ in found) / 1e9
+    kept_to = {cost.cpus for cost, _, _ in found}
+    return Sampling(
+        ticks=sum(cost.ticks for cost, _, _ in found),
+        missed=sum(cost.missed for cost, _, _ in found),
+        cpu_share=cpu_s / sum(span for _, span, _ in found),
+        cpu_per_read_s=cpu_s / reads if reads else None,
+        lateness_p50_s=statistics.median(cost.lateness_p50_ns for cost, _, _ in found) / 1e9,
+        lateness_p99_s=statistics.median(cost.lateness_p99_ns for cost, _, _ in found) / 1e9,
+        cpus=kept_to.pop() if len(kept_to) == 1 else None,
+    )
+
+
+def _span_s(trial: TrialRecord) -> float | None:
+    first, last = trial.host_first, trial.host_last
+    return None if first is None or last is None else (last.t_mono_ns - first.t_mono_ns) / 1e9
+
+
 # --- metrics -------------------------------------------------------------------------------
 
 
@@ -410,6 +464,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("throttled_share", "throttled periods", "share", _container(throttled_share)),
         Metric("throttled_rate", "throttled time a second", "s/s", _container(throttled_rate)),
         Metric("gap_s", "typical off-CPU gap", "s", _container(typical_gap_s)),
+        Metric("gap_p99_s", "99 % off-CPU gap", "s", _container(late_gap_s)),
         Metric("gap_max_s", "longest off-CPU gap", "s", _container(longest_gap_s)),
         Metric("work_rate", "work per CPU second", "units/s", _container(work_per_cpu_s)),
         Metric("start_s", "start under the limit", "s", _host(_start_s)),
@@ -431,6 +486,21 @@ METRICS: Mapping[str, Metric] = {
     )
 }
 """Every number that is derived from a trial, by name; new metrics are lines here."""
+
+
+def metrics_of(point: Point) -> Mapping[str, Metric]:
+    """The metrics of a point: ``METRICS``, and those that its programs say of themselves."""
+    own = {
+        metric.name: Metric(metric.name, metric.name, metric.unit, _said(metric.name))
+        for spec in point.containers
+        if spec.workload.program is not None
+        for metric in spec.workload.program.metrics
+    }
+    return {**own, **METRICS}
+
+
+def _said(name: str) -> Callable[[TrialRecord, int], float | None]:
+    return lambda trial, i: dict(trial.containers[i].metrics).get(name)
 
 
 # --- points --------------------------------------------------------------------------------
@@ -516,9 +586,12 @@ def summarise(
     plan: Plan, trials: Sequence[TrialRecord], engine: EngineFacts, host: HostFacts
 ) -> list[PointSummary]:
     """One summary a point, in the plan's order, over the trials that are there so far."""
+    by_point: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        by_point.setdefault(trial.point_id, []).append(trial)
     out = []
     for point in plan.points:
-        mine = [t for t in trials if t.point_id == point.id]
+        mine = by_point.get(point.id, [])
         valid = [t for t in mine if counts(t)]
         found = expectations_of(point, valid[-1] if valid else None, engine, host)
         out.append(
@@ -530,7 +603,7 @@ def summarise(
                     t.invalid or t.failure or t.outcome.value for t in mine if not counts(t)
                 ),
                 results=tuple(_result(expectation, valid) for expectation in found),
-                estimates=_estimates(len(point.containers), valid),
+                estimates=_estimates(point, valid),
                 stats_frames=sum(len(c.stats) for t in valid for c in t.containers),
             )
         )
@@ -557,10 +630,10 @@ def _result(expectation: Expectation, valid: Sequence[TrialRecord]) -> Result:
     )
 
 
-def _estimates(containers: int, valid: Sequence[TrialRecord]) -> dict[tuple[str, int], Estimate]:
+def _estimates(point: Point, valid: Sequence[TrialRecord]) -> dict[tuple[str, int], Estimate]:
     out = {}
-    for metric in METRICS.values():
-        for i in range(containers):
+    for metric in metrics_of(point).values():
+        for i in range(len(point.containers)):
             values = [v for trial in valid if (v := metric.of(trial, i)) is not None]
             found = estimate(metric.name, metric.unit, values)
             if found:

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import limits as rules
 from harness.errors import PlanError
-from harness.model import UNLIMITED, ContainerSpec, Limits, Point, Workload
+from harness.model import UNLIMITED, ContainerSpec, Limits, Point, Program, Workload
 
 MAX_THREADS = 1024
 
@@ -25,6 +25,9 @@ class Options:
 
     values: str | None = None
     repeats: int | None = None
+    until: float | None = None
+    """Half of the interval, as a share of its median, up to which points are repeated."""
+    most_repeats: int | None = None
     duration_s: float | None = None
     warmup_s: float | None = None
     seed: int | None = None
@@ -32,7 +35,8 @@ class Options:
     cadence_hz: float | None = None
     quick: bool = False
     workload: str | None = None
-    """``burst`` instead of full load on the CPU axes."""
+    """``burst``, or the name of a program, instead of the probe's full load on the CPU axes."""
+    program: Program | None = None
     cost_us: int = 20_000
     rate_hz: int = 10
     """Together 0.2 CPUs on average, in pieces of a fifth of a period."""
@@ -122,7 +126,12 @@ def _load(options: Options, limit_cpus: float, host_cpus: int) -> Workload:
             name="burst", threads=options.threads or host_cpus,
             cost_us=options.cost_us, rate_hz=options.rate_hz,
         )  # fmt: skip
-    return Workload(threads=_threads(options, limit_cpus, host_cpus))
+    threads = _threads(options, limit_cpus, host_cpus)
+    if options.program is not None:
+        return Workload(
+            name=options.workload or "program", threads=threads, program=options.program
+        )
+    return Workload(threads=threads)
 
 
 def _threads(options: Options, limit_cpus: float, host_cpus: int) -> int:

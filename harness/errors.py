@@ -39,6 +39,12 @@ class ResultsError(UsageError):
     """A results folder that cannot be read or written."""
 
 
+class ComparisonError(BenchError):
+    """Nothing to compare with: the baseline that was named is missing, or shares no point."""
+
+    exit_code = 3
+
+
 class EngineError(BenchError):
     """The engine is absent, unfit, or stopped answering."""
 

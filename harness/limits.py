@@ -124,7 +124,7 @@ def weight_of_shares(shares: int, runtime: str, version: str) -> int:
     (1024, 100) (opencontainers/cgroups, ``ConvertCPUSharesToCgroupV2Value``). A version that is
     not known is taken for an old one.
     """
-    if _has_new_weights(runtime, version):
+    if weight_formula(runtime, version) == NEW_WEIGHTS:
         if shares <= 2:
             return 1
         if shares >= 262_144:
@@ -134,14 +134,18 @@ def weight_of_shares(shares: int, runtime: str, version: str) -> int:
     return 1 + (shares - 2) * 9999 // 262_142
 
 
-def _has_new_weights(runtime: str, version: str) -> bool:
+OLD_WEIGHTS = "line through (2, 1) and (262144, 10000)"
+NEW_WEIGHTS = "curve through (1024, 100)"
+
+
+def weight_formula(runtime: str, version: str) -> str:
+    """Which of the two formulas a runtime turns shares into cpu.weight by, in words."""
     match = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
     if not match:
-        return False
+        return OLD_WEIGHTS
     major, minor, patch = (int(group or 0) for group in match.groups())
-    if runtime == "crun":
-        return (major, minor) >= (1, 23)
-    return (major, minor, patch) >= (1, 3, 2)
+    since = (1, 23, 0) if runtime == "crun" else (1, 3, 2)
+    return NEW_WEIGHTS if (major, minor, patch) >= since else OLD_WEIGHTS
 
 
 def validate(limits: Limits, *, host_cpus: int) -> None:

@@ -93,8 +93,41 @@ class EffectiveLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramImage:
+    """Where a program's image comes from: exactly one of ``pack``, ``reference``, ``archive``."""
+
+    pack: str | None = None
+    """A program of this host, packed with its libraries."""
+    package: str = ""
+    reference: str | None = None
+    archive: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramMetric:
+    """A number in a program's output: the group of a pattern, or the key of a JSON line."""
+
+    name: str
+    unit: str = "1"
+    pattern: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A workload that is not the probe; see ``harness.programs``."""
+
+    image: ProgramImage
+    command: tuple[str, ...]
+    """``{threads}`` and ``{seconds}`` (its deadline) are filled in."""
+    ready: str | None = None
+    stop_signal: str = "SIGTERM"
+    metrics: tuple[ProgramMetric, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What runs in a container: a mode of the probe, with the parameters of that mode."""
+    """What runs in a container: a mode of the probe with its parameters, or a program."""
 
     name: str = "spin"
     """``spin``: full load. ``burst``: pieces of work that become due at a rate. ``memory``: grows
@@ -110,6 +143,8 @@ class Workload:
     """Of ``burst``: CPU time of a piece."""
     rate_hz: int | None = None
     """Of ``burst``: pieces that become due a second, at random times."""
+    program: Program | None = None
+    """What runs instead of the probe; ``name`` is then the program's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +153,10 @@ class ContainerSpec:
 
     limits: Limits
     workload: Workload = Workload()
+    runtime: str | None = None
+    """``--runtime`` (``runc``, ``crun``, …); None = the engine's own default."""
+    side: str = ""
+    """Of an A/B run: ``a`` or ``b``, whose engine starts it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +170,11 @@ class Point:
     warmup_s: float = 0.5
     duration_s: float = 3.0
     """Of the window: whole quota periods."""
+
+    @property
+    def side(self) -> str:
+        """``a`` or ``b`` in an A/B run; empty elsewhere."""
+        return self.containers[0].side if self.containers else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +197,11 @@ class Plan:
     seed: int
     cadence_hz: float
     quick: bool = False
+    until: float | None = None
+    """Points are repeated until half of their interval is no wider than this share of its median;
+    None = the planned trials are all."""
+    most_repeats: int | None = None
+    """With ``until``: counted trials of a point at the most."""
     command: str = ""
     """The command line that makes this plan again."""
 
@@ -227,12 +276,31 @@ class HostConditions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunningContainer:
+    """A container that somebody runs, as the engine describes it."""
+
+    id: str
+    name: str
+    image: str
+    pid: int
+    """Of its first process, on the engine's host."""
+    state: str
+    """``running`` or ``paused``."""
+    started_at: str
+    """The engine's own time stamp."""
+    limits: Limits
+    """What was asked for, as the engine holds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadFacts:
     """What ran: the image and the probe's binary, both part of what makes runs comparable."""
 
     image_id: str
     probe_sha256: str
     compiler: str
+    programs: tuple[tuple[str, str], ...] = ()
+    """(name, image id) of each workload that is not the probe."""
 
 
 # --- what is measured --------------------------------------------------------------------
@@ -253,6 +321,25 @@ class Sample:
     """Memory and swap together; None where swap is not accounted for."""
     usage_percpu_ns: tuple[int, ...] | None = None
     """v1 only, and only at the window's edges."""
+    peak_bytes: int | None = None
+    """From here on: what is costly to read, so at the window's edges and a few times a second."""
+    anon_bytes: int | None = None
+    file_bytes: int | None = None
+    """Page cache, tmpfs included."""
+    inactive_file_bytes: int | None = None
+    """The part of the page cache that docker stats leaves out of what it calls memory."""
+    major_faults: int | None = None
+    limit_hits: int | None = None
+    """memory.failcnt (v1), ``max`` of memory.events (v2)."""
+    oom_kills: int | None = None
+    cpu_some_us: int | None = None
+    """Pressure (PSI, kernel 4.20): time in which some task waited for the CPU, ``full`` in which
+    all did; likewise memory and io. Documentation/accounting/psi.rst"""
+    cpu_full_us: int | None = None
+    memory_some_us: int | None = None
+    memory_full_us: int | None = None
+    io_some_us: int | None = None
+    io_full_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,6 +471,8 @@ class StatsFrame:
     """The daemon's own time stamp of the frame."""
     cpu_percent: float
     memory_bytes: int | None
+    t_mono_ns: int | None = None
+    """When it arrived, by our own CLOCK_MONOTONIC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -401,10 +490,14 @@ class ContainerRecord:
     inside: InsideReport | None = None
     memory: MemoryReport | None = None
     burst: BurstReport | None = None
+    metrics: tuple[tuple[str, float], ...] = ()
+    """(name, value) of what a program said of itself."""
     memory_first: MemoryCounters | None = None
     memory_last: MemoryCounters | None = None
     peak_swap_bytes: int | None = None
     """The most swap in any sample: the kernel keeps no peak of its own on every version."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Counters of ``Sample`` that this kernel does not have for the container, each with why."""
     stats: tuple[StatsFrame, ...] = ()
     exit_code: int | None = None
     oom_killed: bool | None = None
@@ -419,6 +512,12 @@ class SamplerCost:
     lateness_p50_ns: int
     lateness_p99_ns: int
     cpu_ns: int
+    """CPU time of the sampling thread from the first read to the last."""
+    cpus: str | None = None
+    """The CPUs that the sampling thread kept to, away from the measured ones; None where the
+    containers may use every CPU that it may."""
+    realtime: bool = False
+    """Whether it ran at real-time priority."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -453,6 +552,17 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two sides of an A/B run."""
+
+    name: str
+    """``a`` or ``b``."""
+    options: str
+    """As they were given to ``--a`` or ``--b``."""
+    engine: EngineFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
     """What ``run.json`` holds: everything about a run but its trials."""
 
@@ -470,6 +580,8 @@ class RunInfo:
     host: HostFacts
     engine: EngineFacts
     workload: WorkloadFacts
+    sides: tuple[Side, ...] = ()
+    """Two in an A/B run; ``engine`` is then that of the first."""
 
 
 # --- what is concluded -------------------------------------------------------------------
@@ -526,6 +638,11 @@ class Expectation:
     not_exercisable: str = ""
     """Why this host cannot put the law to the test; empty where it can."""
 
+    @property
+    def is_ceiling(self) -> bool:
+        """True for a promise of "no more than": any use below it conforms."""
+        return self.scale is Scale.RELATIVE and self.low <= -1
+
     def expected(self, foreign_cpus: float | None) -> float:
         """What the promise comes to in one window, given what others used of the CPUs.
 
@@ -545,3 +662,190 @@ class Verdict:
     container: int = 0
     status: Status
     reason: str
+
+
+# --- what is compared --------------------------------------------------------------------
+
+
+class Change(StrEnum):
+    """The verdict of a comparison: of one metric, of a law, of a point, of two runs."""
+
+    SAME = "same"
+    IMPROVED = "improved"
+    REGRESSED = "regressed"
+    INCONCLUSIVE = "inconclusive"
+    INCOMPARABLE = "incomparable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What makes two runs comparable: identity, not the conditions of the moment.
+
+    The fields' names are those of ``--allow``.
+    """
+
+    kernel: str
+    tick: str
+    """Its length and HZ."""
+    cgroup: str
+    driver: str
+    engine: str
+    runtime: str
+    weights: str
+    """What shares become: ``cpu.shares`` on v1, else the runtime's formula for cpu.weight."""
+    cpu: str
+    cpus: str
+    swap: str
+    image: str
+    probe: str
+    """The sha256 of the workload's binary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One metric of one container of a point: its value in each trial that counts."""
+
+    metric: str
+    container: int = 0
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedLaw:
+    """A law's verdict on a point, as it came out of a run."""
+
+    law: str
+    metric: str
+    container: int = 0
+    promised: float
+    status: Status
+    reason: str
+    bound: str = ""
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestedPoint:
+    """What a comparison needs of a point."""
+
+    point: Point
+    trials: int
+    valid: int
+    rejected: str = ""
+    """Why the first trial that does not count does not; empty where all count."""
+    series: tuple[Series, ...]
+    laws: tuple[JudgedLaw, ...] = ()
+    weights: tuple[int | None, ...] = ()
+    """cpu.weight of each container as the kernel held it; empty on cgroup v1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What a comparison needs of a run: small enough to be committed as a baseline."""
+
+    run: str
+    created: str
+    hostname: str
+    sweep: str
+    seed: int
+    cadence_hz: float
+    tick_s: float
+    fingerprint: Fingerprint
+    conditions: dict[str, str] = field(default_factory=dict)
+    """Facts that are no identity, and worth telling where they differ."""
+    points: tuple[DigestedPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """How far a metric of a point moves between runs of which nothing differs (A/A)."""
+
+    point_id: str
+    metric: str
+    container: int = 0
+    scale: Scale
+    """RELATIVE (a share of the median) or ABSOLUTE (in the metric's unit)."""
+    change: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What ``bench calibrate`` found out about a host."""
+
+    created: str
+    hostname: str
+    fingerprint: Fingerprint
+    runs: tuple[str, ...]
+    repeats: int
+    floors: tuple[Floor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A fact of the fingerprint that differs between two runs."""
+
+    fact: str
+    before: str
+    after: str
+    allowed: bool
+    """Named as the thing under test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One metric of one container of a point in two runs."""
+
+    point_id: str
+    metric: str
+    container: int = 0
+    status: Change
+    reason: str
+    decides: bool
+    """Whether its being inconclusive leaves the whole check inconclusive."""
+    before: float | None = None
+    """The median, in the metric's unit; likewise ``after``."""
+    after: float | None = None
+    n: tuple[int, int] = (0, 0)
+    scale: Scale = Scale.RELATIVE
+    change: float | None = None
+    """after / before - 1, or after - before where ``scale`` is ABSOLUTE; its interval likewise."""
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    effect: float = 0.0
+    """The smallest change that counts here, never below the noise floor."""
+    floor: float | None = None
+    """The host's own A/A noise; None where it was not calibrated."""
+    repeats: int | None = None
+    """Trials on both sides that would decide, where this is inconclusive and some number would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LawChange:
+    """A law's verdict on a point, then and now. ``before`` is None where there is no baseline."""
+
+    point_id: str
+    metric: str
+    container: int = 0
+    law: str
+    status: Change
+    reason: str
+    before: Status | None
+    after: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Two runs side by side, or the laws of one alone (``before`` is then None)."""
+
+    before: Digest | None
+    after: Digest
+    status: Change
+    headline: str
+    differences: tuple[Difference, ...] = ()
+    remarks: tuple[str, ...] = ()
+    rows: tuple[Comparison, ...] = ()
+    laws: tuple[LawChange, ...] = ()
+    violations: tuple[LawChange, ...] = ()
+    """The laws that deviate now, whatever they did before, unless that was allowed."""

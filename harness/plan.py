@@ -32,6 +32,9 @@ CHURN_S = 1.0
 """A memory workload that reached its target touches it again for so long."""
 DEFAULT_SEED = 1
 DEFAULT_CADENCE_HZ = 50.0
+DEFAULT_MOST_REPEATS = 50
+"""Under ``--until`` a point that never gets narrow ends here."""
+NARROWEST = 1e-4
 
 PointsOf = Callable[[Options, int], Iterable[Point]]
 
@@ -52,6 +55,7 @@ def build(
     cadence_hz = options.cadence_hz if options.cadence_hz is not None else DEFAULT_CADENCE_HZ
     seed = options.seed if options.seed is not None else DEFAULT_SEED
     _check_options(options, repeats, duration_s, warmup_s)
+    most = max(repeats, options.most_repeats or DEFAULT_MOST_REPEATS)
     if not 1 <= cadence_hz <= 1000:
         raise PlanError(f"--cadence {cadence_hz:g} is out of range.", "Give 1 to 1000 Hz.")
     found = list((points_of or _points_of(sweep, options))(options, host_cpus))
@@ -83,6 +87,8 @@ def build(
         seed=seed,
         cadence_hz=cadence_hz,
         quick=options.quick,
+        until=options.until,
+        most_repeats=most if options.until is not None else None,
         command=options.command,
     )
 
@@ -112,6 +118,16 @@ def _check_options(options: Options, repeats: int, duration_s: float, warmup_s: 
         raise PlanError(f"--duration {duration_s:g} is out of range.", "Give 0.1 to 3600 seconds.")
     if not 0 <= warmup_s <= 600:
         raise PlanError(f"--warmup {warmup_s:g} is out of range.", "Give 0 to 600 seconds.")
+    if options.until is not None and not NARROWEST <= options.until < 1:
+        raise PlanError(f"--until {options.until:.2%} is out of range.", "Give 0.01% to 99%.")
+    if options.most_repeats is not None:
+        if options.until is None:
+            raise PlanError("--most-repeats needs --until.", "Without it, --repeats is exact.")
+        if options.most_repeats < repeats:
+            raise PlanError(
+                f"--most-repeats {options.most_repeats} is below --repeats {repeats}.",
+                "Give more, or fewer repeats.",
+            )
     if options.threads is not None and not 1 <= options.threads <= MAX_THREADS:
         raise PlanError(f"--threads {options.threads} is out of range.", "Give 1 to 1024.")
 
@@ -127,9 +143,16 @@ def _period_us(point: Point) -> int:
 def _order(points: Sequence[Point], repeats: int, seed: int) -> tuple[PlannedTrial, ...]:
     rng = random.Random(seed)
     trials: list[PlannedTrial] = []
+    # The two sides of a point in an A/B run stay next to each other, now one first, now the other.
+    together: dict[str, list[str]] = {}
+    for point in points:
+        together.setdefault(point.id.removeprefix(f"{point.side}: "), []).append(point.id)
     for block in range(repeats):
-        order = [point.id for point in points]
-        rng.shuffle(order)
+        groups = list(together.values())
+        rng.shuffle(groups)
+        order = [
+            point_id for ids in groups for point_id in (rng.sample(ids, 2) if ids[1:] else ids)
+        ]
         trials += [
             PlannedTrial(index=len(trials) + i, block=block, point_id=point_id)
             for i, point_id in enumerate(order)

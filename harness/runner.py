@@ -12,13 +12,13 @@ import dataclasses
 import functools
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from harness import limits, probe, validity
+from harness import laws, limits, probe, validity
+from harness.agenda import Agenda
 from harness.cgroup import (
     CounterReader,
     effective_limits,
@@ -26,21 +26,19 @@ from harness.cgroup import (
     locate,
     memory_counters,
 )
-from harness.engine.containers import Container, Engine, Exit
+from harness.conversation import Conversation, TrialEndedError, converse
+from harness.engine.containers import Container, Engine
 from harness.errors import EngineRefusedError
 from harness.host import HostReader
 from harness.model import (
-    BurstReport,
     ContainerRecord,
     ContainerSpec,
     EffectiveLimits,
     EngineFacts,
     HostFacts,
     HostSample,
-    InsideReport,
     KernelLimits,
     MemoryCounters,
-    MemoryReport,
     Outcome,
     Plan,
     PlannedTrial,
@@ -48,19 +46,16 @@ from harness.model import (
     Sample,
     TrialRecord,
 )
-from harness.sampler import Clock, Reader, SystemClock, sample_window
+from harness.sampler import Clock, Reader, SystemClock, kept_off, sample_window
 
 READY_TIMEOUT_S = 20.0
 START_CPU_S = 0.1
 """CPU time that a container's start may need: under a tiny quota it takes that over the quota."""
-REPORT_TIMEOUT_S = 10.0
 DEADLINE_MARGIN_S = 15.0
+STOP_GRACE_NS = 20_000_000
 GROW_TIMEOUT_S = 30.0
 SLOWEST_GROWTH = 4 << 20
 """Bytes a second: a growing workload that swaps to a slow disk is given so much time."""
-MAX_EXTRA_TRIALS = 2
-"""So often a point whose trial was rejected is tried again."""
-
 Samples = tuple[tuple[Sample, ...], ...]
 
 
@@ -121,34 +116,19 @@ def run_plan(
 ) -> None:
     """Execute the plan; ``keep`` must have stored a record durably when it returns.
 
-    A trial that its invariants reject is repeated at the end, at most ``MAX_EXTRA_TRIALS`` times a
-    point. Raises EngineError where the engine fails; a KeyboardInterrupt passes through. Either
+    Which trial comes next is the agenda's to say: rejected ones are repeated, and ``plan.until``
+    adds more. Raises EngineError where the engine fails; a KeyboardInterrupt passes through. Either
     way no container of the run is left, as far as the engine still answers.
     """
-    queue = deque(plan.trials)
-    total = len(queue)
-    extra = dict.fromkeys((point.id for point in plan.points), 0)
-    done = 0
+    agenda = Agenda(plan, where.engine_facts, where.host_facts)
     try:
-        while queue:
-            planned = queue.popleft()
-
-            enter = functools.partial(observer.phase, planned, done, total)
+        for done, planned in enumerate(agenda):
+            enter = functools.partial(observer.phase, planned, done, agenda.total)
             record, samples = _Trial(plan, planned, run, where).execute(enter)
             record = _examined(record, plan, where)
             keep(record, samples)
-            done += 1
-            if record.invalid and extra[record.point_id] < MAX_EXTRA_TRIALS:
-                extra[record.point_id] += 1
-                queue.append(
-                    PlannedTrial(
-                        index=total,
-                        block=plan.repeats + extra[record.point_id] - 1,
-                        point_id=record.point_id,
-                    )
-                )
-                total += 1
-            observer.finished(record, done, total)
+            agenda.note(record)
+            observer.finished(record, done + 1, agenda.total)
     except BaseException:
         # An interrupt may fall between the engine's creating a container and our learning its id.
         with _uninterrupted(), contextlib.suppress(Exception):
@@ -174,14 +154,6 @@ class _Phases:
         self._since = now
 
 
-class _TrialEndedError(Exception):
-    """A trial that ends before its window did, with its outcome."""
-
-    def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome = outcome
-
-
 def start_timeout_s(spec: ContainerSpec) -> float:
     """How long a container may take to become ready: longer where its quota is tiny."""
     quota = limits.quota_and_period_us(spec.limits)
@@ -197,6 +169,7 @@ class _Trial:
         self._point = plan.point(planned.point_id)
         self._specs = self._point.containers
         self._containers: list[Container] = []
+        self._talks: list[Conversation] = []
         self._pids: list[int] = []
         self._phases = _Phases()
         self._samples: Samples = ()
@@ -218,7 +191,7 @@ class _Trial:
             self._measure()
             enter("collecting")
             self._collect()
-        except _TrialEndedError as ended:
+        except TrialEndedError as ended:
             self._replace(outcome=ended.outcome, failure=str(ended))
         except probe.GarbledError as garbled:
             self._replace(failure=str(garbled))
@@ -261,19 +234,20 @@ class _Trial:
                 deadline_s=deadline_s,
             )
             self._containers.append(container)
+            self._talks.append(converse(container, spec))
         self._phases.end("create")
         self._pids = [container.start() for container in self._containers]
         self._replace_containers(engine=[container.limits() for container in self._containers])
         self._phases.end("start")
-        for container, spec in zip(self._containers, self._specs, strict=True):
-            message = _message(container, start_timeout_s(spec), "become ready")
-            probe.expect(message, "ready")
+        for talk, spec in zip(self._talks, self._specs, strict=True):
+            talk.await_ready(start_timeout_s(spec))
         self._phases.end("ready")
 
     def _measure(self) -> None:
         point, where = self._point, self._where
         warmup_ns, duration_ns = round(point.warmup_s * 1e9), round(point.duration_s * 1e9)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(kept_off(measured_cpus(self._specs)))
             opened = [
                 where.open_cgroup(pid, container.id)
                 for pid, container in zip(self._pids, self._containers, strict=True)
@@ -283,12 +257,13 @@ class _Trial:
             self._replace_containers(
                 kernel=[cgroup.limits() for cgroup in opened],
                 effective=[cgroup.effective() for cgroup in opened],
+                absent=[cgroup.reader.absent for cgroup in opened],
                 memory_first=[cgroup.memory() for cgroup in opened],
             )
             streams = [container.follow_stats() for container in self._containers]
             start_ns = where.clock.now_ns() + warmup_ns
-            for container in self._containers:
-                _say(container, probe.go(warmup_ns, duration_ns))
+            for talk in self._talks:
+                talk.begin(warmup_ns, duration_ns)
             if self._ends_by_itself:
                 duration_ns = round(load_timeout_s(self._specs[0], point) * 1e9)
             window = sample_window(
@@ -302,15 +277,19 @@ class _Trial:
             )
             self._samples = window.samples
             if self._ends_by_itself:
-                for container in self._containers:
-                    probe.expect(_message(container, 1.0, "reach an end"), "done")
+                for talk in self._talks:
+                    talk.await_end()
+            else:
+                # The workload's window begins when "go" has come through, so it ends a little
+                # after ours; a "stop" that overtook its end would cut it short.
+                where.clock.sleep_ns(STOP_GRACE_NS)
             # Before "stop": with the workload its cgroup goes, and every counter in it.
             self._replace_containers(
                 memory_last=[cgroup.memory() for cgroup in opened],
                 peak_swap_bytes=[_peak_swap(samples) for samples in window.samples],
             )
-            for container in self._containers:
-                _say(container, probe.STOP)
+            for talk in self._talks:
+                talk.stop()
             self._phases.end("warm-up and window")
             self._replace(
                 host_first=window.host_first, host_last=window.host_last, sampler=window.cost
@@ -323,15 +302,11 @@ class _Trial:
             )
 
     def _collect(self) -> None:
-        messages = [_message(c, REPORT_TIMEOUT_S, "report") for c in self._containers]
-        reports = [probe.report(message) for message in messages]
-        exits = [_exit(container) for container in self._containers]
-        self._replace_containers(
-            inside=[report if isinstance(report, InsideReport) else None for report in reports],
-            memory=[report if isinstance(report, MemoryReport) else None for report in reports],
-            burst=[report if isinstance(report, BurstReport) else None for report in reports],
-            exit_code=[ended.exit_code for ended in exits],
-            oom_killed=[ended.oom_killed for ended in exits],
+        containers = zip(self.record.containers, self._talks, strict=True)
+        self._replace(
+            containers=tuple(
+                dataclasses.replace(record, **talk.report()) for record, talk in containers
+            )
         )
         killed = any(_kernel_killed(container) for container in self.record.containers)
         self._replace(outcome=Outcome.OOM_KILLED if killed else Outcome.COMPLETED)
@@ -339,10 +314,17 @@ class _Trial:
 
     @property
     def _ends_by_itself(self) -> bool:
-        return all(spec.workload.name == "memory" for spec in self._specs)
+        return all(talk.ends_by_itself for talk in self._talks)
 
     def _all_said_something(self) -> bool:
         return all(container.has_line() for container in self._containers)
+
+
+def measured_cpus(specs: Sequence[ContainerSpec]) -> frozenset[int] | None:
+    """The CPUs that the containers are pinned to; None where one may run on any."""
+    pinned = [laws.allowed_cpus(spec.limits) for spec in specs]
+    known = [cpus for cpus in pinned if cpus is not None]
+    return frozenset[int]().union(*known) if len(known) == len(pinned) else None
 
 
 def load_timeout_s(spec: ContainerSpec, point: Point) -> float:
@@ -369,44 +351,6 @@ def _kernel_killed(container: ContainerRecord) -> bool:
     if first and last and first.oom_kills is not None and last.oom_kills is not None:
         return last.oom_kills > first.oom_kills
     return bool(container.oom_killed)
-
-
-def _message(container: Container, timeout_s: float, to_do: str) -> dict[str, Any]:
-    """The next JSON object of the workload; the trial ends where none comes."""
-    try:
-        line = container.read_line(timeout_s)
-    except TimeoutError:
-        raise _TrialEndedError(
-            Outcome.TIMED_OUT, f"the workload did not {to_do} within {timeout_s:g} s"
-        ) from None
-    except EOFError:
-        raise _death(container, f"before it could {to_do}") from None
-    return probe.message(line)
-
-
-def _say(container: Container, text: str) -> None:
-    try:
-        container.write_line(text)
-    except EOFError:
-        raise _death(container, f"when it was told '{text.split(maxsplit=1)[0]}'") from None
-
-
-def _exit(container: Container) -> Exit:
-    try:
-        return container.wait(REPORT_TIMEOUT_S)
-    except TimeoutError as error:
-        raise _TrialEndedError(Outcome.TIMED_OUT, str(error)) from None
-
-
-def _death(container: Container, when: str) -> _TrialEndedError:
-    """The end of a container that should have gone on."""
-    ended = _exit(container)
-    if ended.oom_killed:
-        return _TrialEndedError(Outcome.OOM_KILLED, f"the workload was OOM-killed {when}")
-    said = f": {text}" if (text := container.stderr()) else ""
-    return _TrialEndedError(
-        Outcome.FAILED, f"the workload ended with code {ended.exit_code} {when}{said}"
-    )
 
 
 @contextlib.contextmanager

@@ -4,12 +4,14 @@ The totals of a window come from its first and last read and are independent of 
 ticks in between are for timelines. Raw bytes are kept in the window and parsed after it. The
 loop runs in the calling thread, with garbage collection off and, where permitted, at the lowest
 real-time priority: a container that takes every CPU would otherwise delay the reads by up to a
-scheduler slice. What sampling cost, and how late it was, is part of the result.
+scheduler slice. Where the containers are pinned and leave it a CPU, it keeps to that one. What
+sampling cost, and how late it was, is part of the result. Figures: docs/decisions/005.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +20,25 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.cgroup import RawSample
+from harness.limits import format_cpu_list
 from harness.model import HostSample, Sample, SamplerCost
+
+DETAIL_HZ = 10.0
+"""Memory's details and pressure are read so often at the most: the kernel adds them up over all
+CPUs when it is asked, so they cost several times what the other counters do."""
 
 
 class Reader(Protocol):
     """One container's counters; ``cgroup.CounterReader`` is the real one."""
 
+    absent: dict[str, str]
+    """Counters that there are none of, each with why."""
+
     def read(self) -> RawSample:
+        """One moment of the counters that are cheap to read."""
+        ...
+
+    def read_details(self) -> RawSample:
         """One moment of all counters."""
         ...
 
@@ -102,17 +116,21 @@ def sample_window(  # noqa: PLR0913 - each is one fact of the window, by name
     loads that have an end of their own.
     """
     interval_ns = max(1, round(1e9 / cadence_hz))
+    # Whole ticks between two reads of the details.
+    detail_every = max(1, math.ceil(cadence_hz / DETAIL_HZ))
     end_ns = start_ns + duration_ns
     ticks: list[list[RawSample]] = [[] for _ in readers]
     lateness: list[int] = []
     missed = 0
-    with _undisturbed():
+    with _undisturbed() as realtime:
         clock.sleep_ns(start_ns - clock.now_ns())
         cpu_before = clock.thread_cpu_ns()
         host_first = read_host()
         firsts = [reader.read_edge() for reader in readers]
         number = 1
-        while (deadline := start_ns + number * interval_ns) < end_ns:
+        # From the start and never from the tick before: at 3 Hz an interval is no whole number of
+        # ns, and a loop that adds it up drifts away.
+        while (deadline := start_ns + round(number * 1e9 / cadence_hz)) < end_ns:
             clock.sleep_ns(deadline - clock.now_ns())
             late = clock.now_ns() - deadline
             if late >= interval_ns:
@@ -121,8 +139,9 @@ def sample_window(  # noqa: PLR0913 - each is one fact of the window, by name
                 number += skipped
                 continue
             lateness.append(late)
+            in_detail = number % detail_every == 0
             for reader, kept in zip(readers, ticks, strict=True):
-                kept.append(reader.read())
+                kept.append(reader.read_details() if in_detail else reader.read())
             if done is not None and done():
                 break
             number += 1
@@ -142,6 +161,8 @@ def sample_window(  # noqa: PLR0913 - each is one fact of the window, by name
         lateness_p50_ns=_quantile(lateness, 0.50),
         lateness_p99_ns=_quantile(lateness, 0.99),
         cpu_ns=cpu_after - cpu_before,
+        cpus=_kept_to(),
+        realtime=realtime,
     )
     return Window(samples, host_first, host_last, cost)
 
@@ -151,8 +172,35 @@ def _quantile(ordered: list[int], share: float) -> int:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No garbage collection, and real-time priority for this thread where that is permitted."""
+def kept_off(measured: frozenset[int] | None) -> Iterator[None]:
+    """Keep this thread, and those that it starts, off the CPUs that are measured.
+
+    ``measured`` is None where the containers may run on any CPU. Where they leave none of those
+    that this thread may use, nothing is changed: then its priority alone keeps the reads in time.
+    """
+    before = os.sched_getaffinity(0)
+    rest = before - measured if measured is not None else frozenset[int]()
+    if rest:
+        os.sched_setaffinity(0, rest)
+    try:
+        yield
+    finally:
+        if rest:
+            os.sched_setaffinity(0, before)
+
+
+def _kept_to() -> str | None:
+    """The CPUs that this thread keeps to; None where it may use every one that there is."""
+    mine = frozenset(os.sched_getaffinity(0))
+    return format_cpu_list(mine) if len(mine) < (os.cpu_count() or 1) else None
+
+
+@contextmanager
+def _undisturbed() -> Iterator[bool]:
+    """No garbage collection, and real-time priority for this thread where that is permitted.
+
+    Gives whether it is.
+    """
     collecting = gc.isenabled()
     gc.disable()
     before = os.sched_getscheduler(0), os.sched_getparam(0)
@@ -162,7 +210,7 @@ def _undisturbed() -> Iterator[None]:
     except OSError:  # not root, or a cgroup without real-time budget (CONFIG_RT_GROUP_SCHED)
         raised = False
     try:
-        yield
+        yield raised
     finally:
         if raised:
             os.sched_setscheduler(0, *before)

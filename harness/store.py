@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from harness.model import (
     Plan,
     RunInfo,
     Sample,
+    Side,
     TrialRecord,
     WorkloadFacts,
 )
@@ -34,20 +35,27 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA = 1
+SAMPLE_RUNS = "sample"
+"""Folders whose names begin so are examples that come with limitbench: shown when they are named."""
 _INFO, _TRIALS, _SAMPLES, _PARTS = "run.json", "trials.jsonl", "samples.parquet", "samples"
 
 _SAMPLE_COLUMNS = (
     "t_mono_ns", "cpu_usage_ns", "nr_periods", "nr_throttled", "throttled_ns", "memory_bytes",
-    "total_bytes",
+    "total_bytes", "peak_bytes", "anon_bytes", "file_bytes", "inactive_file_bytes", "major_faults",
+    "limit_hits", "oom_kills", "cpu_some_us", "cpu_full_us", "memory_some_us", "memory_full_us",
+    "io_some_us", "io_full_us",
 )  # fmt: skip
 
 _info_adapter = TypeAdapter(RunInfo)
 _trial_adapter = TypeAdapter(TrialRecord)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Run:
-    """One run as it lies on disk. ``damage`` tells in words what could not be read."""
+    """One run as it lies on disk. ``damage`` tells in words what could not be read.
+
+    Compared by identity: what is worked out from a run is kept with it, and its trials are many.
+    """
 
     path: Path
     info: RunInfo
@@ -59,17 +67,33 @@ class Run:
 
         Columns: ``trial`` and ``container`` (int32), then the raw counters of ``model.Sample``
         (int64, null where they could not be measured), ordered by trial, container and time. An
-        empty table where the run has no samples.
+        empty table where the run has no samples. ResultsError where they cannot be read.
         """
+        import pyarrow as pa
         import pyarrow.dataset as ds
 
-        merged, parts = self.path / _SAMPLES, self.path / _PARTS
-        sources = [merged] if merged.exists() else sorted(parts.glob("*.parquet"))
-        if not sources:
-            return _sample_schema().empty_table()
+        files = _sample_files(self.path)
+        if not files:
+            return sample_schema().empty_table()
         wanted = None if trial is None else ds.field("trial") == trial
         names = None if columns is None else list(columns)
-        return ds.dataset(sources, schema=_sample_schema()).to_table(columns=names, filter=wanted)
+        try:
+            return ds.dataset(files, schema=sample_schema()).to_table(columns=names, filter=wanted)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable_samples(self.path, error) from error
+
+    def sample_batches(self) -> Iterator[pa.RecordBatch]:
+        """All samples in pieces, in the order of ``samples``: they need not fit into memory."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        files = _sample_files(self.path)
+        if not files:
+            return
+        try:
+            yield from ds.dataset(files, schema=sample_schema()).to_batches(batch_readahead=2)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable_samples(self.path, error) from error
 
 
 class RunWriter:
@@ -124,9 +148,9 @@ class RunWriter:
         if not parts:
             return
         temporary = self.path / f".{_SAMPLES}.new"
-        with pq.ParquetWriter(temporary, _sample_schema(), compression="zstd") as writer:
+        with pq.ParquetWriter(temporary, sample_schema(), compression="zstd") as writer:
             for part in parts:
-                writer.write_table(pq.read_table(part, schema=_sample_schema()))
+                writer.write_table(pq.read_table(part, schema=sample_schema()))
         temporary.replace(self.path / _SAMPLES)
         for part in parts:
             part.unlink()
@@ -147,10 +171,16 @@ def prepare_root(root: Path) -> None:
         ) from error
 
 
-def create(
-    root: Path, plan: Plan, *, host: HostFacts, engine: EngineFacts, workload: WorkloadFacts
+def create(  # noqa: PLR0913 - each is one fact of the run, by name
+    root: Path,
+    plan: Plan,
+    *,
+    host: HostFacts,
+    engine: EngineFacts,
+    workload: WorkloadFacts,
+    sides: tuple[Side, ...] = (),
 ) -> RunWriter:
-    """A new run's folder, named by its time (UTC) and sweep."""
+    """A new run's folder, named by its time (UTC) and sweep. ``sides`` are those of an A/B run."""
     prepare_root(root)
     stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{plan.sweep}"
     for attempt in range(100):
@@ -171,6 +201,7 @@ def create(
             host=host,
             engine=engine,
             workload=workload,
+            sides=sides,
         )
         return RunWriter(root / name, info)
     raise ResultsError(f"{root} already holds a hundred runs named {stem}.", "Wait a second.")
@@ -182,15 +213,7 @@ def load(path: Path) -> Run:
     Raises ResultsError where the folder is no run, or one of a newer schema. A line of
     ``trials.jsonl`` that was cut off is left out and named in ``damage``.
     """
-    try:
-        document = json.loads((path / _INFO).read_bytes())
-    except OSError as error:
-        raise ResultsError(
-            f"{path} is not a run: it has no readable {_INFO}.", "`bench runs` lists the runs."
-        ) from error
-    except ValueError as error:
-        raise ResultsError(f"{path / _INFO} is damaged: {error}.") from error
-    info = _parse_info(path, document)
+    info = _load_info(path)
     trials: list[TrialRecord] = []
     damage: list[str] = []
     try:
@@ -202,9 +225,57 @@ def load(path: Path) -> Run:
             trials.append(_trial_adapter.validate_json(line))
         except ValidationError:
             damage.append(f"line {number} of {_TRIALS} is damaged and left out")
-    if trials and not (path / _SAMPLES).exists() and not (path / _PARTS).exists():
-        damage.append("the samples are missing: no timelines")
+    if trials:
+        damage += _damage_of_samples(path)
     return Run(path, info, tuple(trials), tuple(damage))
+
+
+def _damage_of_samples(path: Path) -> list[str]:
+    merged, parts = path / _SAMPLES, path / _PARTS
+    if merged.exists():
+        return [] if _is_whole(merged) else [f"{_SAMPLES} is damaged: no timelines"]
+    if not parts.exists():
+        return ["the samples are missing: no timelines"]
+    damaged = sum(not _is_whole(part) for part in parts.glob("*.parquet"))
+    return [f"the samples of {damaged} trials are damaged and left out"] if damaged else []
+
+
+def _sample_files(path: Path) -> list[Path]:
+    """The files that hold a run's samples, without those that were cut off."""
+    merged = path / _SAMPLES
+    files = [merged] if merged.exists() else sorted((path / _PARTS).glob("*.parquet"))
+    return [file for file in files if _is_whole(file)]
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a Parquet file has its end: that is written last, and holds where all the rest is.
+
+    By the four bytes at both ends, since pyarrow takes longer to load than most commands run.
+    """
+    try:
+        with file.open("rb") as opened:
+            begin = opened.read(4)
+            opened.seek(-4, os.SEEK_END)
+            return begin == opened.read(4) == b"PAR1"
+    except OSError:  # no four bytes, or not to be read
+        return False
+
+
+def _unreadable_samples(path: Path, error: Exception) -> ResultsError:
+    first = str(error).partition("\n")[0].rstrip(".")
+    return ResultsError(f"the samples of {path} cannot be read: {first}.", "Its trials can.")
+
+
+def _load_info(path: Path) -> RunInfo:
+    try:
+        document = json.loads((path / _INFO).read_bytes())
+    except OSError as error:
+        raise ResultsError(
+            f"{path} is not a run: it has no readable {_INFO}.", "`bench runs` lists the runs."
+        ) from error
+    except ValueError as error:
+        raise ResultsError(f"{path / _INFO} is damaged: {error}.") from error
+    return _parse_info(path, document)
 
 
 def _parse_info(path: Path, document: Any) -> RunInfo:
@@ -225,50 +296,78 @@ def _parse_info(path: Path, document: Any) -> RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """One run in a list: its facts, and how many trials it has, none of them read."""
+
+    path: Path
+    info: RunInfo
+    trials: int
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """The runs of a results folder, newest first, and the folders that could not be read."""
 
-    runs: tuple[Run, ...] = ()
+    runs: tuple[Listed, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def list_runs(root: Path) -> Listing:
     """All runs below a results folder. Folders without ``run.json`` are not runs and left out."""
-    runs: list[Run] = []
+    runs: list[Listed] = []
     unreadable: dict[str, str] = {}
     for path in sorted(root.glob(f"*/{_INFO}"), reverse=True):
         try:
-            runs.append(load(path.parent))
+            info = _load_info(path.parent)
         except ResultsError as error:
             unreadable[path.parent.name] = error.message
+        else:
+            runs.append(Listed(path.parent, info, _count_lines(path.with_name(_TRIALS))))
     return Listing(tuple(sorted(runs, key=lambda r: r.info.created, reverse=True)), unreadable)
 
 
 def find(root: Path, name: str | None) -> Run:
-    """The run of that name or path; the newest where no name is given; ResultsError if none."""
+    """The run of that name or path; the newest where no name is given; ResultsError if none.
+
+    The sample runs that come with limitbench are found by name only.
+    """
     if name is not None:
         for path in (root / name, Path(name)):
             if (path / _INFO).exists():
                 return load(path)
+        if Path(name).is_dir():
+            return load(Path(name))  # tells why it is no run
         near = [path.parent.name for path in root.glob(f"*{name}*/{_INFO}")]
+        near = [one for one in near if not one.startswith(SAMPLE_RUNS)] or near
         if len(near) == 1:
             return load(root / near[0])
         hint = f"It could be: {', '.join(sorted(near)[:5])}." if near else "See `bench runs`."
         raise ResultsError(f"no run '{name}' in {root}.", hint)
     names = sorted(path.parent.name for path in root.glob(f"*/{_INFO}"))
-    if not names:
-        raise ResultsError(f"no run in {root}.", "`bench sweep cpu` makes one.")
-    return load(root / names[-1])
+    own = [one for one in names if not one.startswith(SAMPLE_RUNS)]
+    if not own:
+        hint = "`bench sweep cpu` makes one."
+        if names:
+            hint += f" The examples are named: {', '.join(names)}."
+        raise ResultsError(f"no run in {root}.", hint)
+    return load(root / own[-1])
 
 
 # --- below: files ----------------------------------------------------------------------------
 
 
-def _sample_schema() -> pa.Schema:
+def sample_schema() -> pa.Schema:
     import pyarrow as pa
 
     keys = [pa.field("trial", pa.int32()), pa.field("container", pa.int32())]
     return pa.schema([*keys, *(pa.field(name, pa.int64()) for name in _SAMPLE_COLUMNS)])
+
+
+def _count_lines(path: Path) -> int:
+    try:
+        return path.read_bytes().count(b"\n")
+    except OSError:
+        return 0
 
 
 def _write_samples(path: Path, record: TrialRecord, samples: Sequence[Sequence[Sample]]) -> None:
@@ -282,7 +381,7 @@ def _write_samples(path: Path, record: TrialRecord, samples: Sequence[Sequence[S
     }
     for name in _SAMPLE_COLUMNS:
         columns[name] = [getattr(sample, name) for _, sample in rows]
-    pq.write_table(pa.table(columns, schema=_sample_schema()), path, compression="zstd")
+    pq.write_table(pa.table(columns, schema=sample_schema()), path, compression="zstd")
 
 
 def _write_all(fd: int, data: bytes) -> None:

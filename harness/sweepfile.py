@@ -23,7 +23,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -34,7 +34,7 @@ from harness import axes
 from harness import limits as rules
 from harness.axes import Options
 from harness.errors import PlanError
-from harness.model import ContainerSpec, Limits, Point, Workload
+from harness.model import ContainerSpec, Limits, Point, Program, Workload
 
 
 def _size(value: object) -> object:
@@ -44,6 +44,9 @@ def _size(value: object) -> object:
 
 
 T = TypeVar("T")
+FindProgram = Callable[[str], Program]
+PROBE = ("spin", "burst", "memory")
+"""What the probe itself does; any other workload is a program."""
 Size = Annotated[int, BeforeValidator(_size)]
 
 
@@ -72,7 +75,7 @@ class _LimitsTable(_Table):
 
 
 class _ContainerTable(_LimitsTable):
-    workload: Literal["spin", "burst", "memory"] | None = None
+    workload: str | None = None
     threads: int | None = Field(default=None, ge=1, le=axes.MAX_THREADS)
     target: Size | None = None
     kind: Literal["anon", "file", "tmpfs"] | None = None
@@ -90,7 +93,7 @@ class _AxisTable(_Table):
     name: str
     values: str | None = None
     ratio: float | None = Field(default=None, strict=False)
-    workload: Literal["spin", "burst"] | None = None
+    workload: str | None = None
 
 
 class _SweepTable(_Table):
@@ -114,25 +117,76 @@ class SweepFile:
     name: str
     options: Options
     _table: _SweepTable
+    _program: FindProgram
 
     def points(self, options: Options, host_cpus: int) -> Iterable[Point]:
         """The points in the file's order: of its axes, of its product, its own."""
         for axis in self._table.axis:
-            given = replace(options, values=axis.values, ratio=axis.ratio, workload=axis.workload)
+            given = replace(
+                options,
+                values=axis.values,
+                ratio=axis.ratio,
+                workload=axis.workload,
+                program=self._program_of(axis.workload),
+            )
             yield from axes.find(axis.name).points(given, host_cpus)
         keys = list(self._table.product)
         for values in itertools.product(*(self._table.product[key] for key in keys)):
             if keys:
                 chosen = dict(zip(keys, values, strict=True))
                 table = _parse(_PointTable, chosen, "product")
-                yield _point(table, options, host_cpus, chosen)
+                yield self._point(table, options, host_cpus, chosen)
         for table in self._table.point:
             written = table.model_dump(by_alias=True, exclude_unset=True)
-            yield _point(table, options, host_cpus, written)
+            yield self._point(table, options, host_cpus, written)
+
+    def _program_of(self, workload: str | None) -> Program | None:
+        return None if workload is None or workload in PROBE else self._program(workload)
+
+    def _point(
+        self, table: _PointTable, options: Options, host_cpus: int, written: Mapping[str, Any]
+    ) -> Point:
+        common = _merged(_limits(table), options.fixed)
+        specs = tuple(
+            ContainerSpec(
+                limits=(limits := _merged(_limits(one), common)),
+                workload=self._workload(_over(one, table), limits, options, host_cpus),
+            )
+            for one in table.containers or [table]
+        )
+        said = table.name or " ".join(
+            f"{key}={'+'.join(_words(one) for one in value) if key == 'containers' else value}"
+            for key, value in written.items()
+        )
+        return Point(id=said, axis="file", value=said, containers=specs)
+
+    def _workload(
+        self, table: _ContainerTable, limits: Limits, options: Options, host_cpus: int
+    ) -> Workload:
+        name = table.workload or "spin"
+        threads = table.threads or options.threads or host_cpus
+        if name == "memory":
+            return Workload(
+                name="memory",
+                target_bytes=table.target or _target_bytes(limits),
+                kind=table.kind or "anon",
+                victim=table.victim or "child",
+            )
+        if name == "burst":
+            return Workload(
+                name="burst",
+                threads=threads,
+                cost_us=table.cost_us or options.cost_us,
+                rate_hz=table.rate_hz or options.rate_hz,
+            )
+        program = self._program_of(name)
+        return Workload(name=Path(name).stem if program else name, threads=threads, program=program)
 
 
-def load(path: Path, options: Options) -> SweepFile:
+def load(path: Path, options: Options, program: FindProgram) -> SweepFile:
     """Read a sweep file; what stands in ``options`` already wins over what the file says.
+
+    ``program`` finds a workload that is not the probe's by its name, or raises PlanError.
 
     PlanError where the file cannot be read, is no TOML, or says something that is not known: then
     with the nearest name that is.
@@ -162,7 +216,7 @@ def load(path: Path, options: Options) -> SweepFile:
         threads=_first(options.threads, table.threads),
         fixed=_merged(options.fixed, _limits(table.fixed)),
     )
-    return SweepFile(table.name or path.stem, merged, table)
+    return SweepFile(table.name or path.stem, merged, table, program)
 
 
 def _first(stronger: T | None, weaker: T | None) -> T | None:
@@ -221,52 +275,24 @@ def _merged(stronger: Limits, weaker: Limits) -> Limits:
     return replace(weaker, **changes)
 
 
-def _point(
-    table: _PointTable, options: Options, host_cpus: int, written: Mapping[str, Any]
-) -> Point:
-    common = _merged(_limits(table), options.fixed)
-    specs = tuple(
-        _container(one, table, _merged(_limits(one), common), options, host_cpus)
-        for one in table.containers or [table]
-    )
-    said = table.name or " ".join(
-        f"{key}={'+'.join(_words(one) for one in value) if key == 'containers' else value}"
-        for key, value in written.items()
-    )
-    return Point(id=said, axis="file", value=said, containers=specs)
-
-
 def _words(container: Mapping[str, Any]) -> str:
     return ",".join(f"{key}={value}" for key, value in container.items())
 
 
-def _container(
-    table: _ContainerTable, common: _ContainerTable, limits: Limits, options: Options,
-    host_cpus: int,
-) -> ContainerSpec:  # fmt: skip
-    name = table.workload or common.workload or "spin"
-    threads = table.threads or common.threads or options.threads
-    if name == "memory":
-        target = table.target or common.target
-        if target is None:
-            memory = limits.memory_bytes or limits.memory_reservation_bytes
-            if memory is None:
-                raise PlanError("a memory workload without --memory needs a target.",
-                                "Write target = \"128m\".")  # fmt: skip
-            target = 2 * max(memory, rules.swap_total_bytes(limits) or 0)
-        grower = Workload(
-            name="memory",
-            target_bytes=target,
-            kind=table.kind or common.kind or "anon",
-            victim=table.victim or common.victim or "child",
+def _over(stronger: _ContainerTable, weaker: _ContainerTable) -> _ContainerTable:
+    """One container's table, with what only its point's says."""
+    if stronger is weaker:
+        return stronger
+    changes = {name: getattr(stronger, name) for name in stronger.model_fields_set}
+    fields = set(_ContainerTable.model_fields)
+    common = {name: getattr(weaker, name) for name in weaker.model_fields_set & fields}
+    return _ContainerTable.model_construct(**{**common, **changes})
+
+
+def _target_bytes(limits: Limits) -> int:
+    memory = limits.memory_bytes or limits.memory_reservation_bytes
+    if memory is None:
+        raise PlanError(
+            "a memory workload without --memory needs a target.", 'Write target = "128m".'
         )
-        return ContainerSpec(limits=limits, workload=grower)
-    if name == "burst":
-        load = Workload(
-            name="burst",
-            threads=threads or host_cpus,
-            cost_us=table.cost_us or common.cost_us or options.cost_us,
-            rate_hz=table.rate_hz or common.rate_hz or options.rate_hz,
-        )
-        return ContainerSpec(limits=limits, workload=load)
-    return ContainerSpec(limits=limits, workload=Workload(threads=threads or host_cpus))
+    return 2 * max(memory, rules.swap_total_bytes(limits) or 0)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from harness import analysis, check, laws
 from harness.model import (
+    UNLIMITED,
     ContainerRecord,
     EngineFacts,
     Expectation,
@@ -18,6 +19,7 @@ from harness.model import (
     Note,
     Outcome,
     Plan,
+    Point,
     TrialRecord,
 )
 
@@ -26,6 +28,12 @@ MIN_FOREIGN_CPUS = 0.10
 FOREIGN_SHARE_OF_ROOM = 0.5
 STEAL_REJECTS = 0.02
 STEAL_NOTED = 0.005
+MIN_PERIODS = 5
+"""A window of fewer quota periods says nothing of the quota."""
+MANY_PERIODS = 30
+"""From so many on a part of a period at an edge weighs no more than a law's tolerance."""
+WHOLE_PERIODS = 0.05
+"""The share of a period by which a window of whole periods may miss them."""
 INSIDE_TOLERANCE = 0.02
 """Inside and outside look at windows whose edges lie a few ms apart."""
 
@@ -40,19 +48,26 @@ def examine(
     found = analysis.expectations_of(point, trial, engine, host)
     given = laws.Circumstances(engine=engine, host=host)
     if all(spec.workload.name == "memory" for spec in point.containers):
-        reasons = [reason for container in trial.containers for reason in _memory(container)]
-        return ("; ".join(reasons) or None), tuple(_readbacks(trial.containers, engine))
-    reasons = []
+        deaths = [reason for container in trial.containers for reason in _memory(container)]
+        return ("; ".join(deaths) or None), tuple(_readbacks(trial.containers, engine))
+    reasons: list[str] = []
+    notes: list[Note] = []
     capacities = []
     for container, spec in zip(trial.containers, point.containers, strict=True):
         allowed = laws.allowed_cpus(spec.limits)
         capacity = given.cpus if allowed is None else len(allowed)
         capacities.append(capacity)
         reasons += _impossible(container, capacity, host)
+        if spec.workload.program is None:
+            reasons += _unlike_inside(container, capacity, host)
+        noted, rejected = _periods(container)
+        notes += noted
+        reasons += rejected
+    reasons += _impossible_together(trial, point, given.cpus, host)
     # Containers that compete want the same CPUs: nothing of them is promised to others.
     room = max(0.0, min(capacities) - _promised(found))
     noted, rejected = _foreign(trial, room)
-    notes = list(noted)
+    notes += noted
     reasons += rejected
     noted, rejected = _steal(trial, host)
     notes += noted
@@ -72,9 +87,68 @@ def _impossible(container: ContainerRecord, capacity: int, host: HostFacts) -> l
     if achieved is None or span is None:
         return ["the container's CPU counter could not be read"]
     tick_cpus = host.tick_ns / 1e9 / span
-    reasons = []
     if achieved > capacity * (1 + tick_cpus):
-        reasons.append(f"{achieved:.3f} CPUs used on {capacity}: impossible")
+        return [f"{achieved:.3f} CPUs used on {capacity}: impossible"]
+    return []
+
+
+def _impossible_together(
+    trial: TrialRecord, point: Point, host_cpus: int, host: HostFacts
+) -> list[str]:
+    """All containers together cannot use more than the CPUs that any of them may run on."""
+    found = [
+        (used, span)
+        for container in trial.containers
+        if (used := analysis.achieved_cpus(container)) is not None
+        and (span := analysis.window_s(container))
+    ]
+    if len(found) < 2:
+        return []
+    allowed = [laws.allowed_cpus(spec.limits) for spec in point.containers]
+    known = [cpus for cpus in allowed if cpus is not None]
+    capacity = host_cpus
+    if len(known) == len(allowed):
+        capacity = len(frozenset[int]().union(*known))
+    total = sum(used for used, _ in found)
+    # Each counter can be a tick of each CPU ahead.
+    slack_cpus = len(found) * capacity * host.tick_ns / 1e9 / min(span for _, span in found)
+    if total > capacity + slack_cpus:
+        return [f"{total:.3f} CPUs used together on {capacity}: impossible"]
+    return []
+
+
+def _periods(container: ContainerRecord) -> tuple[list[Note], list[str]]:
+    """The window against the quota period that the kernel holds, which it may have changed."""
+    span_s = analysis.window_s(container)
+    held = [
+        kernel.cpu_period_us
+        for kernel in (container.kernel, container.kernel_after)
+        if kernel is not None and kernel.cpu_quota_us not in (None, UNLIMITED)
+        and kernel.cpu_period_us
+    ]  # fmt: skip
+    if not held or not span_s:
+        return [], []
+    periods = span_s * 1e6 / max(held)
+    if periods < MIN_PERIODS * (1 - WHOLE_PERIODS):
+        return [], [f"the window holds {periods:.1f} quota periods: too few to judge a quota"]
+    if periods >= MANY_PERIODS or abs(periods - round(periods)) <= WHOLE_PERIODS:
+        return [], []
+    note = Note(
+        code="window-periods",
+        text=f"the window was {periods:.2f} quota periods long: one of its edges lies within a "
+        f"period, which weighs up to {1 / periods:.1%}",
+        remedy="give --duration as a whole number of the kernel's periods, or 30 of them",
+    )
+    return [note], []
+
+
+def _unlike_inside(container: ContainerRecord, capacity: int, host: HostFacts) -> list[str]:
+    """The workload's own clocks must agree; a program of the user's own has none to ask."""
+    achieved, span = analysis.achieved_cpus(container), analysis.window_s(container)
+    if achieved is None or span is None:
+        return []
+    tick_cpus = host.tick_ns / 1e9 / span
+    reasons = []
     inside = analysis.inside_cpus(container)
     if inside is None:
         reasons.append("the workload gave no report from inside")

@@ -33,7 +33,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def engine_connection(pytestconfig: pytest.Config) -> Iterator[Connection]:
     """The engine that `bench sweep` would use; one that this session started ends with it."""
-    from harness.engine import daemon, find_engine, obtain_engine
+    # Here, so that sessions without such tests do not load docker.
+    from harness.engine import daemon, find_engine, obtain_engine  # noqa: PLC0415
 
     def say(text: str) -> None:
         with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from harness.cgroup import RawSample
@@ -27,6 +27,7 @@ from harness.model import (
     MemoryCounters,
     Sample,
     StatsFrame,
+    Workload,
     WorkloadFacts,
 )
 from harness.runner import OpenCgroup, Surroundings
@@ -105,7 +106,7 @@ class FakeEngine:
     def facts(self) -> EngineFacts:
         return ENGINE_FACTS
 
-    def prepare_image(self) -> WorkloadFacts:
+    def prepare_images(self, workloads: Iterable[Workload] = ()) -> WorkloadFacts:
         return WORKLOAD_FACTS
 
     def create(
@@ -162,6 +163,9 @@ class FakeContainer:
             case ["stop"]:
                 self._stopped_ns = self._world.now
                 self._lines.append(self._world.says.get("report", json.dumps(self._report())))
+
+    def signal(self, name: str) -> None:
+        self._stopped_ns = self._world.now
 
     def follow_stats(self) -> FakeStats:
         return FakeStats(self._world, self)
@@ -236,6 +240,10 @@ class FakeReader:
 
     def __init__(self, world: World, container: FakeContainer) -> None:
         self._world, self._container = world, container
+        self.absent = {"usage_percpu_ns": "a fake keeps none"}
+
+    def read_details(self) -> RawSample:
+        return self.read()
 
     def read(self) -> RawSample:
         now = self._world.now

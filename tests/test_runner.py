@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harness import analysis, check, runner
+from harness import agenda, analysis, check, runner
 from harness import plan as planning
 from harness.axes import Options
 from harness.errors import EngineError
@@ -67,7 +67,7 @@ def test_a_quota_five_percent_off_deviates_and_is_named() -> None:
 
 def test_the_wrong_cgroup_is_rejected_and_tried_again_within_bounds() -> None:
     plan, kept = execute(World(wrong_cgroup=True), Options(values="0.5"))
-    assert len(kept.records) == 5 + runner.MAX_EXTRA_TRIALS
+    assert len(kept.records) == 5 + agenda.MAX_EXTRA_TRIALS
     assert all("not the same thing was measured" in (r.invalid or "") for r in kept.records)
     assert verdicts(plan, kept.records)["cpus=0.5"][0] is Status.INCONCLUSIVE
 

@@ -38,6 +38,12 @@ class FakeClock:
 class FakeReader:
     clock: FakeClock
     was_collecting: list[bool] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+    details: list[int] = field(default_factory=list)
+
+    def read_details(self) -> RawSample:
+        self.details.append(self.clock.now)
+        return self.read()
 
     def read(self) -> RawSample:
         self.was_collecting.append(gc.isenabled())

@@ -10,7 +10,7 @@ from harness import plan as planning
 from harness import sweepfile
 from harness.axes import Options
 from harness.errors import PlanError
-from harness.model import Limits, Plan, Point, Workload
+from harness.model import Limits, Plan, Point, Program, ProgramImage, Workload
 
 EVERYTHING = """
 name = "mixed"
@@ -36,6 +36,9 @@ cost-us = 5000
 [[point]]
 workload = "memory"
 kind = "tmpfs"
+[[point]]
+workload = "mine"
+cpus = 0.75
 [[axis]]
 name = "period"
 values = "10000"
@@ -43,10 +46,16 @@ ratio = 0.25
 """
 
 
+def find_program(name: str) -> Program:
+    if name != "mine":
+        raise PlanError(f"there is no workload '{name}'.", "Known: mine.")
+    return Program(image=ProgramImage(reference="mine"), command=("run",))
+
+
 def plan_of(path: Path, text: str, options: Options | None = None) -> Plan:
     file = path / "my sweep.toml"
     file.write_text(text)
-    found = sweepfile.load(file, options or Options())
+    found = sweepfile.load(file, options or Options(), find_program)
     return planning.build(found.name, found.options, host_cpus=2, points_of=found.points)
 
 
@@ -57,7 +66,7 @@ def by_id(plan: Plan) -> dict[str, Point]:
 def test_a_file_may_say_everything(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, EVERYTHING)
     assert (plan.sweep, plan.repeats, plan.seed) == ("mixed", 3, 7)
-    assert len(plan.points) == 9
+    assert len(plan.points) == 10
     points = by_id(plan)
     memory = 64 << 20
     product = points["cpus=1 cpuset-cpus=0-1"].containers
@@ -73,7 +82,9 @@ def test_a_file_may_say_everything(tmp_path: Path) -> None:
     assert first.limits.cpuset_cpus == second.limits.cpuset_cpus == "0"
     assert second.workload.threads == 3
     burst = points["cpus=0.25 workload=burst cost-us=5000"].containers[0].workload
-    assert burst == Workload(name="burst", threads=2, cost_us=5000, rate_hz=20)
+    assert burst == Workload(name="burst", threads=2, cost_us=5000, rate_hz=10)
+    own = points["cpus=0.75 workload=mine"].containers[0].workload
+    assert own == Workload(name="mine", threads=2, program=find_program("mine"))
     grower = points["workload=memory kind=tmpfs"].containers[0].workload
     assert (grower.kind, grower.target_bytes) == ("tmpfs", 4 * memory)
     period = points["period=10000"].containers[0].limits
@@ -110,7 +121,7 @@ def test_the_name_is_the_files_where_it_says_none(tmp_path: Path) -> None:
         ("[[point]]\ncpus = 1\n[[point]]\ncpus = 1", "stands twice"),
         ("[[point]]\nmemory-swap = '64m'", "needs --memory"),
         ("[[point]]\nworkload = 'memory'", "needs a target"),
-        ("[[point]]\nworkload = 'sleep'", "point.0.workload"),
+        ("[[point]]\nworkload = 'sleep'", "no workload 'sleep'"),
         ("[[axis]]\nname = 'cpus'", "Did you mean 'cpu'?"),
         ("name = '../up'\n[[point]]\ncpus = 1", "name"),
         ("point = 3", "point"),
@@ -125,4 +136,4 @@ def test_what_is_wrong_is_refused_with_its_place(tmp_path: Path, text: str, mess
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="cannot read"):
-        sweepfile.load(tmp_path / "nothing.toml", Options())
+        sweepfile.load(tmp_path / "nothing.toml", Options(), find_program)

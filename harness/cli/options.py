@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+
+class Share(click.ParamType[float]):
+    """A share, written as a percentage: ``1%``, ``0.5 %``."""
+
+    name = "percent"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The share: 0.01 for ``1%``. Without its sign a number could mean either."""
+        if isinstance(value, float):
+            return value
+        number = str(value).strip()
+        try:
+            if number.endswith("%"):
+                return float(number[:-1]) / 100
+        except ValueError:
+            pass
+        return self.fail(f"'{value}' is not a percentage: write for example 1%.", param, ctx)
+
 
 results_option = click.option(
     "--results",
@@ -26,3 +48,26 @@ engine_host_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 
 run_argument = click.argument("run", required=False)
+
+baselines_option = click.option(
+    "--baselines",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="BENCH_BASELINES",
+    default=Path("baselines"),
+    show_default=True,
+    help="Folder of all baselines, to be committed.  [env: BENCH_BASELINES]",
+)
+
+allow_option = click.option(
+    "--allow",
+    metavar="FACTS",
+    multiple=True,
+    help="What may differ because it is under test, e.g. kernel or engine,runtime; all. Also: "
+    "laws, for those that were violated before.",
+)
+
+all_option = click.option("--all", "every", is_flag=True, help="Show every metric of each point.")
+
+strict_option = click.option(
+    "--strict", is_flag=True, help="Exit 1 on a regression, 3 where it is inconclusive."
+)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import axes, guard, store
+from harness import axes, store
 from harness import plan as planning
 from harness.cli.dialogue import asker, say
 from harness.cli.limits import fixed_limits_options, take_fixed
-from harness.cli.options import engine_host_option, json_option, results_option
+from harness.cli.measuring import measure, refuse_to_starve
+from harness.cli.options import Share, engine_host_option, json_option, results_option
 from harness.errors import MeasurementError
 from harness.limits import format_size
-from harness.model import Plan, Status, Workload
+from harness.model import Plan, Program, Status, Workload
 
 if TYPE_CHECKING:
     from harness.engine import Engine
@@ -47,6 +49,10 @@ Examples:
 @click.option("--values", metavar="LIST", help="Values of the limit, e.g. 0.25,0.5,1. Default: "
               "some that fit the host.")  # fmt: skip
 @click.option("--repeats", type=int, help="Trials of each value.  [default: 5; 3 with --quick]")
+@click.option("--until", type=Share(), metavar="PERCENT", help="Go on until each interval is "
+              "±PERCENT wide or narrower, e.g. 1%.")  # fmt: skip
+@click.option("--most-repeats", type=int, metavar="N", help="With --until: trials of each value "
+              "at the most.  [default: 50]")  # fmt: skip
 @click.option("--duration", "duration_s", type=float, metavar="SECONDS",
               help="Length of the measured window, rounded up to whole quota periods.  "
               "[default: 3; 1 with --quick]")  # fmt: skip
@@ -57,8 +63,8 @@ Examples:
               "than the limit]")  # fmt: skip
 @click.option("--ratio", type=float, metavar="CPUS", help="Of the period sweep: quota / period.  "
               "[default: 0.5]")  # fmt: skip
-@click.option("--workload", type=click.Choice(["spin", "burst"]), help="Of the cpu, quota and "
-              "period sweeps: full load, or bursts whose response time is measured.  "
+@click.option("--workload", metavar="NAME", help="Of the cpu, quota and period sweeps: spin (full "
+              "load), burst (response times), stress-ng, or FILE.toml of your own.  "
               "[default: spin]")  # fmt: skip
 @click.option("--seed", type=int, help="Seed of the trials' order.  [default: 1]")
 @click.option("--cadence", "cadence_hz", type=float, metavar="HZ", help="Samples a second, for "
@@ -103,8 +109,8 @@ def sweep(
     if dry_run:
         _print_plan(plan, as_json)
         return 0
-    if not force and (why := guard.refusal(plan, host.conditions())):
-        raise MeasurementError(why, "Free some, sweep smaller values, or take the risk: --force.")
+    if not force:
+        refuse_to_starve(plan)
     store.prepare_root(results)
     engine = DockerEngine(connection or obtain_engine(engine_host, say, asker()))
     return _execute(plan, engine, results, strict=strict, as_json=as_json)
@@ -115,37 +121,32 @@ def _understood(
 ) -> tuple[str, axes.Options, planning.PointsOf | None]:
     """The sweep's name, its options, and what makes its points where a file does."""
     chosen = axes.Options(command=_command_line(), fixed=take_fixed(options), **options)
+    if chosen.workload not in (None, "spin", "burst"):
+        program = _program(str(chosen.workload))
+        chosen = replace(chosen, workload=Path(str(chosen.workload)).stem, program=program)
     if name.endswith(".toml"):
         from harness import sweepfile
 
-        found = sweepfile.load(Path(name), chosen)
+        found = sweepfile.load(Path(name), chosen, _program)
         return found.name, found.options, found.points
     if name != planning.ALL:
         axes.find(name)
     return name, chosen, None
 
 
-def _execute(plan: Plan, engine: Engine, results: Path, *, strict: bool, as_json: bool) -> int:
-    from harness import host, runner
-    from harness.cli.progress import progress
+def _program(name: str) -> Program:
+    from harness import programs
+    from harness.engine import workloads_root
 
-    facts, host_facts = engine.facts(), host.facts()
-    workload = engine.prepare_image()
-    run = store.create(results, plan, host=host_facts, engine=facts, workload=workload)
-    where = runner.real_surroundings(engine, facts, host_facts)
-    try:
-        with host.kept_from_the_oom_killer(), progress(plan) as observer:
-            runner.run_plan(plan, run.info.name, where, run.keep, observer)
-    except KeyboardInterrupt:
-        run.finish("interrupted")
-        _print_run(run.path, as_json)
-        raise
-    except Exception as error:
-        run.finish("failed", str(error))
-        _print_run(run.path, as_json)
-        raise
-    run.finish("finished")
-    return _exit_code(_print_run(run.path, as_json), strict=strict)
+    return programs.find(name, workloads_root())
+
+
+def _execute(plan: Plan, engine: Engine, results: Path, *, strict: bool, as_json: bool) -> int:
+    def ended_early(path: Path) -> None:
+        _print_run(path, as_json)
+
+    path = measure(plan, engine, results, ended_early=ended_early)
+    return _exit_code(_print_run(path, as_json), strict=strict)
 
 
 def _exit_code(view: View, *, strict: bool) -> int:
@@ -225,6 +226,8 @@ def _load(workload: Workload) -> str:
     threads = f"{workload.threads} thread{'s' * (workload.threads > 1)}"
     if workload.name == "memory":
         return f"{workload.kind} memory up to {format_size(workload.target_bytes or 0)}"
+    if workload.program is not None:
+        return f"{workload.name}, {threads}"
     if workload.name == "burst":
         return f"{threads}, bursts of {workload.cost_us} µs {workload.rate_hz} times a second"
     return f"{threads} at full load"

@@ -13,15 +13,19 @@ from harness.engine.connect import (
     start_private,
 )
 from harness.engine.containers import Container, DockerEngine, Engine, engine_settings
+from harness.engine.image import workloads_root
+from harness.engine.sides import Sides
 
 __all__ = [
     "Connection",
     "Container",
     "DockerEngine",
     "Engine",
+    "Sides",
     "engine_settings",
     "find_engine",
     "obtain_engine",
     "private_engine_obstacle",
     "start_private",
+    "workloads_root",
 ]

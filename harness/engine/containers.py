@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import docker
@@ -22,17 +24,20 @@ import requests
 import urllib3
 
 from harness import probe
-from harness.engine import image
+from harness.engine import image, packing
 from harness.engine.connect import Connection
-from harness.errors import EngineError, EngineRefusedError
+from harness.errors import EngineError, EngineRefusedError, MeasurementError, UsageError
 from harness.model import (
     ContainerSpec,
     EngineFacts,
     Limits,
+    ProgramImage,
+    RunningContainer,
     StatsFrame,
     Workload,
     WorkloadFacts,
 )
+from harness.probe import SCRATCH
 
 LABEL = "org.limitbench.run"
 """Every container of ours bears it, with the run's name: that is how ``bench clean`` finds them."""
@@ -78,6 +83,10 @@ class Container(Protocol):
         """A line to its standard input."""
         ...
 
+    def signal(self, name: str) -> None:
+        """A signal to its first process; none where it has ended."""
+        ...
+
     def limits(self) -> Limits:
         """The limits as the engine reads them back."""
         ...
@@ -106,12 +115,12 @@ class Engine(Protocol):
         """What the engine says of itself."""
         ...
 
-    def prepare_image(self) -> WorkloadFacts:
-        """Have the probe's image there."""
+    def prepare_images(self, workloads: Iterable[Workload]) -> WorkloadFacts:
+        """Have the image of each workload there, and the probe's."""
         ...
 
     def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
-        """A container of the probe's image as specified, attached and not yet started.
+        """A container as specified, attached and not yet started.
 
         Its workload ends by itself ``deadline_s`` after its start, whatever happens to us.
         """
@@ -146,6 +155,7 @@ class DockerEngine:
         self._connection = connection
         self._api = connection.api
         self._image_id: str | None = None
+        self._programs: dict[ProgramImage, str] = {}
 
     def facts(self) -> EngineFacts:
         """``/info`` and ``/version`` of the engine."""
@@ -171,31 +181,69 @@ class DockerEngine:
             warnings=tuple(info.get("Warnings") or ()),
         )
 
-    def prepare_image(self) -> WorkloadFacts:
-        """Build the probe's image for the engine's architecture and load it if it is not there.
+    def prepare_images(self, workloads: Iterable[Workload] = ()) -> WorkloadFacts:
+        """Build the images that can be built here for the engine's architecture, and load them.
 
         The id follows from the content, so an image that is there needs no second look.
         """
         with _engine_errors("tell its architecture"):
             architecture = self._api.info().get("Architecture") or "unknown"
         binary = image.probe_binary(architecture)
-        archive = image.build_image(binary)
-        with _engine_errors("load the probe's image"):
+        self._image_id = self._load(image.build_image(binary))
+        programs = {one.program: one.name for one in workloads if one.program is not None}
+        for program in programs:
+            self._programs[program.image] = self._program_image(program.image, architecture)
+        return WorkloadFacts(
+            image_id=self._image_id,
+            probe_sha256=binary.sha256,
+            compiler=binary.compiler,
+            programs=tuple(
+                (name, self._programs[program.image]) for program, name in programs.items()
+            ),
+        )
+
+    def _load(self, archive: image.ImageArchive) -> str:
+        with _engine_errors("load an image"):
             try:
                 self._api.inspect_image(archive.id)
             except docker.errors.ImageNotFound:
                 for _ in self._api.load_image(archive.archive):
                     pass
                 self._api.inspect_image(archive.id)
-        self._image_id = archive.id
-        return WorkloadFacts(
-            image_id=archive.id, probe_sha256=binary.sha256, compiler=binary.compiler
-        )
+        return archive.id
+
+    def _program_image(self, source: ProgramImage, architecture: str) -> str:
+        """The id of a program's image. Nothing is pulled: what is not here is told."""
+        if source.pack is not None:
+            return self._load(packing.pack(source.pack, architecture, package=source.package))
+        if source.archive is not None:
+            return self._load_file(Path(source.archive))
+        try:
+            with _engine_errors("look for an image"):
+                return str(self._api.inspect_image(source.reference)["Id"])
+        except EngineRefusedError:
+            raise UsageError(
+                f"the engine has no image {source.reference}.",
+                f"docker pull {source.reference}, or docker load it on a host without a registry.",
+            ) from None
+
+    def _load_file(self, path: Path) -> str:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read the image {path}: {error.strerror}.", "") from None
+        with _engine_errors(f"load {path.name}"):
+            said = "".join(str(line.get("stream", "")) for line in self._api.load_image(content))
+            match = re.search(r"Loaded image(?: ID)?: (\S+)", said)
+            if match is None:
+                raise UsageError(f"{path} holds no image.", "Make one with docker save.")
+            return str(self._api.inspect_image(match[1])["Id"])
 
     def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
         """Create it with the limits and with nothing else that it does not need."""
-        if self._image_id is None:
-            self.prepare_image()
+        program = spec.workload.program
+        if self._image_id is None or (program and program.image not in self._programs):
+            self.prepare_images([spec.workload])
         with _engine_errors("create a container"):
             host_config = self._api.create_host_config(
                 network_mode="none",
@@ -206,11 +254,13 @@ class DockerEngine:
                 # The engine need not log what we read through the attached stream.
                 log_config=docker.types.LogConfig(type="none"),
                 mounts=_scratch(spec.workload),
+                runtime=spec.runtime,
                 **engine_settings(spec.limits),
             )
             created = self._api.create_container(
-                self._image_id,
-                command=probe.command(spec.workload, deadline_s),
+                self._programs[program.image] if program else self._image_id,
+                command=_command(spec.workload, deadline_s),
+                working_dir=PROGRAM_FOLDER if program else None,
                 name=name,
                 labels={LABEL: run},
                 stdin_open=True,
@@ -236,14 +286,106 @@ class DockerEngine:
                     self._api.remove_container(container["Id"], force=True, v=True)
         return len(found)
 
+    # --- containers of others: looked at, never touched ---
+
+    def find(self, name: str) -> RunningContainer:
+        """The running container of that name or id, or of the only name or id that begins so.
+
+        UsageError where there is none or there are several; MeasurementError where it is not
+        running.
+        """
+        with _engine_errors("list its containers"):
+            listed = [
+                (one["Id"], [n.lstrip("/") for n in one["Names"] or []], one["State"])
+                for one in self._api.containers(all=True)
+            ]
+        id_ = _chosen(name, listed)
+        with _engine_errors("describe a container"):
+            told = self._api.inspect_container(id_)
+        state = told["State"]
+        if not state["Running"]:
+            raise MeasurementError(
+                f"{told['Name'].lstrip('/')} is not running: {state['Status']}, exit code "
+                f"{state['ExitCode']}{', OOM-killed' if state['OOMKilled'] else ''}.",
+                "Start it first.",
+            )
+        return RunningContainer(
+            id=id_,
+            name=told["Name"].lstrip("/"),
+            image=told["Config"]["Image"],
+            pid=int(state["Pid"]),
+            state=state["Status"],
+            started_at=state["StartedAt"],
+            limits=limits_from_inspect(told["HostConfig"]),
+        )
+
+    def follow_stats(self, container_id: str) -> StatsStream:
+        """Begin to collect docker stats of a container, ours or not."""
+        return _DockerStats(self._api, container_id)
+
+    def how_it_ended(self, container_id: str) -> Exit | None:
+        """How a container ended; None while it runs, or where it is gone."""
+        with _engine_errors("tell how a container ended"):
+            try:
+                state = self._api.inspect_container(container_id)["State"]
+            except docker.errors.NotFound:
+                return None
+        return None if state["Running"] else Exit(state["ExitCode"], state["OOMKilled"])
+
+
+Listed = tuple[str, list[str], str]
+"""A container's id, names and state."""
+
+
+def _chosen(name: str, listed: Sequence[Listed]) -> str:
+    """The id of the container that a user means by a name, an id, or the beginning of one."""
+    wanted = name.lstrip("/")
+    exact = [id_ for id_, names, _ in listed if wanted in names or wanted == id_]
+    if exact:
+        return exact[0]
+    begin = [
+        (id_, names[0] if names else id_[:12])
+        for id_, names, _ in listed
+        if id_.startswith(wanted) or any(one.startswith(wanted) for one in names)
+    ]
+    if len(begin) == 1:
+        return begin[0][0]
+    running = sorted(names[0] if names else id_[:12] for id_, names, state in listed
+                     if state in ("running", "paused"))  # fmt: skip
+    if begin:
+        raise UsageError(f"'{name}' can be: {', '.join(sorted(n for _, n in begin)[:8])}.",
+                         "Write more of it.")  # fmt: skip
+    hint = f"Running: {', '.join(running[:8])}." if running else "No container runs on it."
+    raise UsageError(f"no container '{name}' on this engine.", hint)
+
+
+PROGRAM_FOLDER = "/dev/shm"
+"""Where a program starts: the one place that it may write to, memory charged to its container.
+
+A tmpfs of our own would not do: runc gives it the mode of the folder that the engine makes for the
+working directory, which is root's (libcontainer/rootfs_linux.go, ``mountToRootfs``).
+"""
+
+
+def _command(workload: Workload, deadline_s: float) -> list[str]:
+    if workload.program is None:
+        return probe.command(workload, deadline_s)
+    values = {"{threads}": str(workload.threads), "{seconds}": str(round(deadline_s))}
+    command = []
+    for word in workload.program.command:
+        for name, value in values.items():
+            word = word.replace(name, value)  # noqa: PLW2901 - each name in turn
+        command.append(word)
+    return command
+
 
 def _scratch(workload: Workload) -> list[docker.types.Mount]:
     """What a workload may write to: a volume on the engine's disk, or a tmpfs; mostly nothing."""
     if workload.kind == "file":
-        return [docker.types.Mount(probe.SCRATCH, None, type="volume")]
+        return [docker.types.Mount(SCRATCH, None, type="volume")]
     if workload.kind == "tmpfs":
         size = 2 * (workload.target_bytes or 0)  # the memory limit is to be met first
-        return [docker.types.Mount(probe.SCRATCH, None, type="tmpfs", tmpfs_size=size,
+        return [docker.types.Mount(SCRATCH, None, type="tmpfs", tmpfs_size=size,
                                    tmpfs_mode=0o1777)]  # fmt: skip
     return []
 
@@ -374,6 +516,11 @@ class DockerContainer:
         except OSError as error:
             raise EOFError("the container's standard input is closed") from error
 
+    def signal(self, name: str) -> None:
+        """A signal to its first process; none where it has ended (the engine says 409 then)."""
+        with contextlib.suppress(EngineRefusedError), _engine_errors("signal a container"):
+            self._api.kill(self._id, signal=name)
+
     def stderr(self) -> str:
         """What came on standard error so far."""
         return self._stderr.decode(errors="replace").strip()
@@ -439,6 +586,9 @@ def usable_frames(
     out: list[StatsFrame] = []
     previous_ns: int | None = None
     for arrived_ns, raw in lines:
+        if arrived_ns < start_ns:  # not even parsed: a stream may be followed for hours
+            previous_ns = arrived_ns
+            continue
         try:
             stats = json.loads(raw)
         except ValueError:
@@ -451,6 +601,7 @@ def usable_frames(
                         read=str(stats.get("read", "")),
                         cpu_percent=percent,
                         memory_bytes=memory_bytes(stats),
+                        t_mono_ns=arrived_ns,
                     )
                 )
         previous_ns = arrived_ns

@@ -128,18 +128,31 @@ def build_image(binary: ProbeBinary) -> ImageArchive:
 
     Wholly determined by the binary: every time is the epoch, every order and owner fixed.
     """
-    probe = binary.path.read_bytes()
-    layer = _tar([("probe", 0o755, probe)])
+    return archive_of_files(
+        {"/probe": binary.path.read_bytes()},
+        binary.architecture,
+        tag=f"limitbench/probe:{binary.sha256[:12]}",
+        settings={
+            "Entrypoint": ["/probe"],
+            "Labels": {"org.limitbench.probe.sha256": binary.sha256},
+        },
+    )
+
+
+def archive_of_files(
+    files: Mapping[str, bytes], architecture: str, *, tag: str, settings: Mapping[str, object]
+) -> ImageArchive:
+    """An image of one layer that holds these files (absolute path → content), all executable.
+
+    Wholly determined by what is given; run as nobody (65534) unless the container says otherwise.
+    """
+    layer = _tar([(name.lstrip("/"), 0o755, files[name]) for name in sorted(files)])
     layer_digest = hashlib.sha256(layer).hexdigest()
     epoch = "1970-01-01T00:00:00Z"
     config = _json(
         {
-            "architecture": _GOARCH[binary.architecture],
-            "config": {
-                "Entrypoint": ["/probe"],
-                "Labels": {"org.limitbench.probe.sha256": binary.sha256},
-                "User": "65534:65534",
-            },
+            "architecture": _GOARCH[architecture],
+            "config": {**settings, "User": "65534:65534"},
             "created": epoch,
             "history": [{"created": epoch, "created_by": "limitbench"}],
             "os": "linux",
@@ -147,7 +160,6 @@ def build_image(binary: ProbeBinary) -> ImageArchive:
         }
     )
     config_digest = hashlib.sha256(config).hexdigest()
-    tag = f"limitbench/probe:{binary.sha256[:12]}"
     # The format is Docker's own, image/spec/v1.2 in its repository: read by every engine.
     config_name, layer_name = f"{config_digest}.json", f"{layer_digest}/layer.tar"
     manifest = _json([{"Config": config_name, "Layers": [layer_name], "RepoTags": [tag]}])

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import axes, check
+from harness.analysis import METRICS
 from harness.model import Estimate, Expectation, Scale, Status
 from harness.report.view import Line, Row, View
 
@@ -147,6 +148,8 @@ def _print_reasons(console: Console, row: Row) -> None:
 def _table(option: str, rows: list[Row], wide: bool) -> Table:
     several = any(len(row.lines) > 1 or line.container for row in rows for line in row.lines)
     extras = [one for one in _EXTRAS if any(row.summary.estimate(one.metric) for row in rows)]
+    own = dict.fromkeys(name for row in rows for name in _own_names(row))
+    extras += [_Extra(name, name, lambda value: f"{value:.4g}") for name in own]
     if several and not wide:
         extras = []
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
@@ -172,6 +175,11 @@ def _table(option: str, rows: list[Row], wide: bool) -> Table:
             cells.append(Text(status.value, style=_STYLE[status]) if status else Text("no law"))
             table.add_row(*cells)
     return table
+
+
+def _own_names(row: Row) -> list[str]:
+    """What the programs of a point say of themselves, as far as it was said."""
+    return [name for name, _ in row.summary.estimates if name not in METRICS]
 
 
 def _first(row: Row, option: str, wide: bool) -> list[Text | str]:

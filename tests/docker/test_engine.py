@@ -64,7 +64,7 @@ def run_container() -> tuple[int, list[Path]]:
     assert connection is not None
     assert connection.private
     api = connection.api
-    image = DockerEngine(connection).prepare_image().image_id
+    image = DockerEngine(connection).prepare_images().image_id
     created = api.create_container(
         image, ["spin", "--threads", "1", "--deadline", "300"], stdin_open=True,
         network_disabled=True, host_config=api.create_host_config(network_mode="none"),
