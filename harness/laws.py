@@ -140,6 +140,7 @@ def _ceiling(cpus: Expectation) -> Expectation:
     )  # fmt: skip
 
 
+GAP_SHARE = 0.01
 SUB_TICK_LOSS = 0.5
 """Below a tick a container may lose up to half of its quota: see docs/decisions/003."""
 
@@ -161,15 +162,17 @@ def _gap(spec: ContainerSpec, cpus: Expectation, given: Circumstances) -> list[E
     # there is no typical gap. A gap that a tick can swallow is none either.
     if running_us < tick_us or quota[1] - running_us < 2 * tick_us:
         return []
+    # While it runs others take a little of its CPU: then it runs longer, and is off for less.
+    tolerance_s = (tick_us + GAP_SHARE * quota[1]) / 1e6
     return [
         Expectation(
             metric="gap_s",
             value=(quota[1] - running_us) / 1e6,
-            low=-tick_us / 1e6,
-            high=tick_us / 1e6,
+            low=-tolerance_s,
+            high=tolerance_s,
             scale=Scale.ABSOLUTE,
             law="off-cpu-gap",
-            text="off-CPU gap = period - quota/threads, within one tick",
+            text="off-CPU gap = period - quota/threads, within a tick and 1 % of the period",
             source=_BANDWIDTH,
             bound="quota",
         )

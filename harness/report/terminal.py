@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,8 +21,6 @@ _STYLE = {
     Status.INCONCLUSIVE: "yellow",
     Status.NOT_EXERCISABLE: "dim",
 }
-_WIDE = 110
-"""From this many columns on the read-backs of engine and kernel have columns of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,6 @@ _SHORT = {
 def print_view(view: View) -> None:
     """Print the run's headline, table and remarks to stdout; colour only on a terminal."""
     console = Console(highlight=False)
-    wide = console.width >= _WIDE
     info = view.run.info
     console.print(Text(view.headline, style=_STYLE[view.status]))
     console.print(
@@ -115,7 +113,7 @@ def print_view(view: View) -> None:
     axes_shown = list(dict.fromkeys(row.summary.point.axis for row in view.rows))
     for axis in axes_shown:
         rows = [row for row in view.rows if row.summary.point.axis == axis]
-        console.print(_table(axes.option(axis), rows, wide))
+        console.print(_fitting_table(axes.option(axis), rows, console))
     for row in view.rows:
         _print_reasons(console, row)
     for text in view.rejected:
@@ -145,18 +143,31 @@ def _print_reasons(console: Console, row: Row) -> None:
         console.print(about + Text(reason, style="default"))
 
 
-def _table(option: str, rows: list[Row], wide: bool) -> Table:
-    several = any(len(row.lines) > 1 or line.container for row in rows for line in row.lines)
-    extras = [one for one in _EXTRAS if any(row.summary.estimate(one.metric) for row in rows)]
+def _fitting_table(option: str, rows: list[Row], console: Console) -> Table:
+    """The table with as many columns as the terminal has room for, the least important dropped."""
     own = dict.fromkeys(name for row in rows for name in _own_names(row))
+    extras = [one for one in _EXTRAS if any(row.summary.estimate(one.metric) for row in rows)]
     extras += [_Extra(name, name, lambda value: f"{value:.4g}") for name in own]
-    if several and not wide:
-        extras = []
+    held = ["engine", "kernel"]
+    unbounded = console.options.update(max_width=10_000)
+    while True:
+        table = _table(option, rows, held, extras)
+        if Measurement.get(console, unbounded, table).maximum <= console.width:
+            return table
+        if held:
+            held.pop(0)
+        elif extras:
+            extras.pop()
+        else:
+            return table
+
+
+def _table(option: str, rows: list[Row], held: list[str], extras: list[_Extra]) -> Table:
+    several = any(len(row.lines) > 1 or line.container for row in rows for line in row.lines)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column(option, justify="right", no_wrap=True)
-    if wide:
-        table.add_column("engine", justify="right", no_wrap=True)
-        table.add_column("kernel", justify="right", no_wrap=True)
+    for who in held:
+        table.add_column(who, justify="right", no_wrap=True)
     if several:
         table.add_column("metric", no_wrap=True)
     for name in ("promised", "achieved", "interval", "error"):
@@ -166,7 +177,8 @@ def _table(option: str, rows: list[Row], wide: bool) -> Table:
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         for i, line in enumerate(row.lines):
-            cells = _first(row, option, wide) if i == 0 else [""] * (3 if wide else 1)
+            cells: list[Text | str] = [row.summary.point.value if i == 0 else ""]
+            cells += [_held(row, option, who) if i == 0 else "" for who in held]
             if several:
                 cells.append(_name(row, line))
             cells += _numbers(line)
@@ -182,15 +194,10 @@ def _own_names(row: Row) -> list[str]:
     return [name for name, _ in row.summary.estimates if name not in METRICS]
 
 
-def _first(row: Row, option: str, wide: bool) -> list[Text | str]:
-    if not wide:
-        return [row.summary.point.value]
+def _held(row: Row, option: str, who: str) -> str:
+    """The limit as the engine, or the kernel, reads it back; of each container, parted by ``:``."""
     shown = [one for one in row.readbacks if one.option == _HELD_AS.get(option, option)]
-    held = [
-        ":".join(getattr(one, who).removesuffix(" µs") for one in shown) or "-"
-        for who in ("engine", "kernel")
-    ]
-    return [row.summary.point.value, *held]
+    return ":".join(getattr(one, who).removesuffix(" µs") for one in shown) or "-"
 
 
 def _name(row: Row, line: Line) -> str:
