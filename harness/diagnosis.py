@@ -60,7 +60,7 @@ def _engine(engine: EngineFacts | None, obstacle: str) -> Finding:
     if engine is not None:
         whose = "private, started by `bench engine start`" if engine.private else engine.host
         return Finding(
-            "engine", "ok", f"Docker {engine.version} ({whose}), {engine.runtime} "
+            "engine", "ok", f"{engine.name} {engine.version} ({whose}), {engine.runtime} "
             f"{engine.runtime_version}, {engine.storage_driver}",
         )  # fmt: skip
     if not obstacle:

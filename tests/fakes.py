@@ -33,7 +33,7 @@ from harness.model import (
 from harness.runner import OpenCgroup, Surroundings
 
 ENGINE_FACTS = EngineFacts(
-    host="unix:///fake.sock", name="Fake Engine", version="20.10.24", api_version="1.41",
+    host="unix:///fake.sock", name="Docker", version="20.10.24", api_version="1.41",
     cgroup_version=1, cgroup_driver="cgroupfs", runtime="runc", runtime_version="1.1.5",
     storage_driver="overlay2", architecture="x86_64", kernel="6.1.0", cpus=2,
     memory_bytes=4 << 30, private=True,

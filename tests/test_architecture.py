@@ -21,29 +21,49 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors", "model"},
     {"limits"},
-    {"axes", "cgroup", "laws"},
-    {"analysis", "plan", "diagnosis", "engine", "host", "sampler", "store"},
-    {"check"},
-    {"frames", "validity"},
-    {"plots", "runner"},
-    {"report"},
+    {"axes", "cgroup", "guard", "laws", "probe", "programs"},
+    {"analysis", "plan", "sweepfile", "diagnosis", "engine", "host", "sampler", "store"},
+    {"agenda", "check", "conversation", "significance"},
+    {"judged"},
+    {"digest", "frames", "inspection", "validity"},
+    {"audit", "compare"},
+    {"baseline"},
+    {"export", "notebook", "onlooker", "plots", "runner"},
+    {"auditor", "report"},
+    {"api"},
     {"cli"},
 ]
 
 # What measures. Everything that judges or shows works on an old run, on any machine.
-MEASURING = {"cgroup", "engine", "host", "runner", "sampler"}
+MEASURING = {"auditor", "cgroup", "conversation", "engine", "host", "onlooker", "runner", "sampler"}
 WITHOUT_ENGINE = {
+    "agenda",
     "analysis",
+    "api",
+    "audit",
     "axes",
+    "baseline",
     "check",
+    "compare",
+    "digest",
+    "export",
     "frames",
+    "guard",
+    "inspection",
+    "judged",
     "laws",
     "limits",
     "model",
+    "notebook",
     "plan",
     "plots",
+    "probe",
+    "programs",
     "report",
+    "significance",
     "store",
+    "sweepfile",
+    "validity",
 }
 
 # Libraries, and the only rooms that may import them.
@@ -51,13 +71,17 @@ LIBRARIES = {
     "click": {"cli"},
     "docker": {"engine"},
     "jinja2": {"report"},
+    "markdown_it": {"report"},
     "markupsafe": {"report"},
-    "matplotlib": {"plots"},
-    "pandas": {"frames", "plots"},
+    "matplotlib": {"api", "plots"},
+    "nbclient": {"notebook"},
+    "nbformat": {"notebook"},
+    "pandas": {"api", "export", "frames", "plots"},
     "psutil": {"diagnosis", "host", "sampler"},
-    "pyarrow": {"analysis", "store"},
-    "pydantic": {"plan", "store"},
+    "pyarrow": {"analysis", "export", "store"},
+    "pydantic": {"baseline", "programs", "store", "sweepfile"},
     "rich": {"cli", "report"},
+    "scipy": {"significance"},
 }
 
 # `import harness` and `bench --help` must not wait for these.

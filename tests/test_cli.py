@@ -53,7 +53,7 @@ def test_help_lists_every_command_with_the_line_that_stands_in_its_own_help(tmp_
     ("args", "words"),
     [
         (("swep",), ("unknown command 'swep'", "Did you mean 'sweep'?")),
-        (("sweep",), ("Missing argument 'AXIS'",)),
+        (("sweep",), ("Missing argument 'AXIS|all|FILE.toml'",)),
         (("sweep", "cpu", "--repaets", "3"), ("--repeats",)),
         (("sweep", "cpu", "--repeats", "many"), ("'many'",)),
     ],

@@ -51,6 +51,13 @@ class Exit:
     oom_killed: bool
 
 
+def _runtime_version(runtime: str, components: dict[str, str]) -> str:
+    """Docker names the component as the runtime; Podman says ``crun version 1.8.1`` and more."""
+    said = components.get(runtime) or components.get(f"OCI Runtime ({runtime})", "")
+    found = re.search(r"\d\S*", said.partition("\n")[0])
+    return found[0] if found else "unknown"
+
+
 class StatsStream(Protocol):
     """The docker stats stream of one container, collected in the background."""
 
@@ -162,16 +169,17 @@ class DockerEngine:
         with _engine_errors("tell its facts"):
             info, version = self._api.info(), self._api.version()
         components = {c["Name"]: c.get("Version", "") for c in version.get("Components") or []}
+        podman = "Podman Engine" in components
         runtime = info.get("DefaultRuntime") or "unknown"
         return EngineFacts(
             host=self._connection.host,
-            name=(version.get("Platform") or {}).get("Name") or "Docker Engine",
+            name="Podman" if podman else "Docker",
             version=version.get("Version", "unknown"),
             api_version=self._api.api_version,
             cgroup_version=int(info.get("CgroupVersion") or 1),
             cgroup_driver=info.get("CgroupDriver") or "unknown",
             runtime=runtime,
-            runtime_version=components.get(runtime, "unknown"),
+            runtime_version=_runtime_version(runtime, components),
             storage_driver=info.get("Driver") or "unknown",
             architecture=info.get("Architecture") or "unknown",
             kernel=info.get("KernelVersion") or "unknown",

@@ -1,28 +1,21 @@
 """A run as one HTML file: no address is fetched, nothing is left out, and it prints.
 
 What the page says is worked out here, as tables of cells and lists of words; the template beside
-this module lays it out and escapes it. The page's policy (CSP) lets nothing in but its own style
-and its own script, the latter by its hash: whatever a host's name or a workload's output holds,
-it is text.
+this module lays it out, and ``page`` escapes it.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
 
 from harness import analysis, axes, check, plots
 from harness.analysis import METRICS
 from harness.check import ReadBack
 from harness.model import Estimate, Expectation, Plan, Point, Status, TrialRecord
+from harness.report import page
+from harness.report.page import Cell, Column, Table
 from harness.report.view import Line, Row, View
 from harness.report.words import (
     NONE,
@@ -40,59 +33,9 @@ _SHOWN_BESIDE = (
     "peak_swap_bytes", "fresh_page_s", "swapping_page_s",
 )  # fmt: skip
 """Metrics that stand beside a law's, each where any point has it."""
-_OPTION = re.compile("(--[a-z][a-z-]+(?:[ \N{NO-BREAK SPACE}][0-9][0-9.:/a-z-]*)?)")
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that switch the direction of writing."""
 _SHOWN_OF_TRIALS = ("throttled_share", "gap_max_s", "foreign_cpus", "steal_cpus", "start_s")
-_COLOURS = {
-    plots.INK: "ink", plots.MUTED: "muted", plots.GRID: "line", plots.PAPER: "paper",
-    plots.BAND: "band", plots.SHADE: "shade", plots.BLUE: "blue", plots.VERMILION: "vermilion",
-    plots.AMBER: "amber", plots.GREY: "grey",
-}  # fmt: skip
-"""The figures' colours by the names that the page's style gives them, light and dark."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of a table: its text, what stands small below it, and what it is sorted by."""
-
-    text: str
-    below: tuple[str, ...] = ()
-    sort: float | None = None
-    """None = by the text. NaN, what was not measured, comes last."""
-    status: Status | None = None
-    """Set for a verdict."""
-
-    @property
-    def key(self) -> str:
-        """What the page's script sorts by; empty for what was not measured."""
-        if self.sort is None:
-            text = self.text or " ".join(self.below)
-            return text if text != NONE else ""
-        return "" if math.isnan(self.sort) else repr(self.sort)
-
-    @property
-    def symbol(self) -> str:
-        """The verdict without its word."""
-        return SYMBOLS[self.status] if self.status else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """The head of a column."""
-
-    title: str
-    kind: str = ""
-    """``number``, ``limits`` or ``why`` where it is laid out in a way of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One sortable table; the first cell of each row is its head."""
-
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+_MOST_TRIALS = 2_000
+"""More trials than this are exported, not read: a page must open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,47 +66,20 @@ class Law:
 def render(view: View) -> str:
     """The page of a run in any state."""
     run, info = view.run, view.run.info
-    script = _beside("report.js")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_harmless,
-    )
-    environment.filters["unbroken"] = _unbroken
-    return environment.from_string(_beside("report.html")).render(
+    return page.render(
+        "report.html",
         info=info,
         view=view,
         symbol=SYMBOLS[view.status],
         title=_title(view),
-        findings=_findings(view),
+        findings=findings(view),
         tables=_tables(view),
-        figures=[(picture, _embedded(picture)) for picture in plots.pictures(run)],
+        figures=[(picture, page.embedded(picture)) for picture in plots.pictures(run)],
         every_trial=_trials(view),
-        facts=_facts(view),
+        facts=facts(view),
         method=_method(info.plan, view),
         laws=_laws(view),
-        style=Markup(_beside("report.css")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-
-
-def _unbroken(text: str) -> Markup:
-    """Escaped text in which ``--cpus 0.5`` is never broken at its end of line."""
-    return Markup(_OPTION.sub(r'<span class="option">\1</span>', str(escape(_harmless(text)))))
-
-
-def _harmless(value: object) -> object:
-    """Outside text without the characters that turn the text around them about."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", value)
-    return value
-
-
-def _beside(name: str) -> str:
-    return (resources.files("harness.report") / name).read_text(encoding="utf-8")
 
 
 def _title(view: View) -> str:
@@ -171,18 +87,11 @@ def _title(view: View) -> str:
     return f"{', '.join(options)} on {view.run.info.host.hostname}"
 
 
-def _embedded(picture: plots.Picture) -> Markup:
-    """The figure's SVG, in the colours of the page."""
-    text = plots.svg(picture, embedded=True)
-    colours = re.compile("|".join(_COLOURS))
-    text = colours.sub(lambda found: f"var(--{_COLOURS[found[0]]})", text)
-    return Markup(text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
-
-
 # --- what deviates -----------------------------------------------------------------------------
 
 
-def _findings(view: View) -> list[Finding]:
+def findings(view: View) -> list[Finding]:
+    """Every law of a point that is not simply held."""
     return [
         Finding(
             point=point_name(row.summary.point),
@@ -204,11 +113,12 @@ def _findings(view: View) -> list[Finding]:
 def _tables(view: View) -> list[Table]:
     shown = dict.fromkeys(row.summary.point.axis for row in view.rows)
     return [
-        _table(axis, [row for row in view.rows if row.summary.point.axis == axis]) for axis in shown
+        table(axis, [row for row in view.rows if row.summary.point.axis == axis]) for axis in shown
     ]
 
 
-def _table(axis: str, rows: list[Row]) -> Table:
+def table(axis: str, rows: Sequence[Row]) -> Table:
+    """Every limit of an axis: a line a law."""
     several = any(len(row.lines) > 1 or row.lines[0].container for row in rows)
     beside = [name for name in _SHOWN_BESIDE if _is_shown(name, rows)]
     columns = (
@@ -342,7 +252,7 @@ def _verdict(line: Line) -> Cell:
 
 
 def _trials(view: View) -> Table:
-    plan = view.run.info.plan
+    points = {point.id: point for point in view.run.info.plan.points}
     main = {row.summary.point.id: row.lines[0].metric.name for row in view.rows}
     names = [*dict.fromkeys(main.values()), *_SHOWN_OF_TRIALS]
     values = {
@@ -356,23 +266,32 @@ def _trials(view: View) -> Table:
         if any(values[trial.index, name] is not None for trial in view.run.trials)
     ]
     heads = (Column("Trial", "number"), Column("Block", "number"), Column("Point"))
+    shown_trials, caption = view.run.trials, "Every trial in the order of measurement"
+    if len(view.run.trials) > _MOST_TRIALS:
+        # Those that do not count are the ones that somebody wants to look at.
+        shown_trials = tuple(sorted(view.run.trials, key=analysis.counts)[:_MOST_TRIALS])
+        caption = (
+            f"{_MOST_TRIALS} of {len(view.run.trials)} trials, those that do not count first; "
+            "`bench export` has them all"
+        )
     return Table(
-        caption="Every trial in the order of measurement; of several containers, the first",
+        caption=f"{caption}; of several containers, the first",
         columns=(
             *heads, Column("Outcome"),
             *(Column(_head(name), "number") for name in shown), Column("Counts"),
         ),
         rows=tuple(
-            _trial(trial, plan, [values[trial.index, name] for name in shown], shown)
-            for trial in view.run.trials
+            _trial(
+                trial, points.get(trial.point_id), [values[trial.index, n] for n in shown], shown
+            )
+            for trial in shown_trials
         ),
     )  # fmt: skip
 
 
 def _trial(
-    trial: TrialRecord, plan: Plan, values: Iterable[float | None], names: Iterable[str]
+    trial: TrialRecord, point: Point | None, values: Iterable[float | None], names: Iterable[str]
 ) -> tuple[Cell, ...]:
-    point = next((p for p in plan.points if p.id == trial.point_id), None)
     reason = trial.invalid or trial.failure
     numbers = [
         Cell(NONE, sort=math.nan)
@@ -393,7 +312,7 @@ def _trial(
 # --- facts, method, laws -----------------------------------------------------------------------
 
 
-def _facts(view: View) -> list[tuple[str, list[tuple[str, str]]]]:
+def facts(view: View) -> list[tuple[str, list[tuple[str, str]]]]:
     """Groups of (what, value); what is not known is left out."""
     info = view.run.info
     host, engine, workload = info.host, info.engine, info.workload

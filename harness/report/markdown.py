@@ -41,7 +41,7 @@ def render(view: View) -> str:
     engine = info.engine
     facts = (
         f"{info.host.hostname}, {info.host.cpus} CPUs, kernel {info.host.kernel}, cgroup "
-        f"v{engine.cgroup_version}, Docker {engine.version}, {engine.runtime} "
+        f"v{engine.cgroup_version}, {engine.name} {engine.version}, {engine.runtime} "
         f"{engine.runtime_version}; run {info.name} ({info.status}), limitbench "
         f"{info.harness_version}"
     )
@@ -49,13 +49,13 @@ def render(view: View) -> str:
         f"### {SYMBOLS[view.status]} {view.status.value}: {text(view.headline)}",
         text(facts),
         *_tables(view),
-        _list("Not simply held", _findings(view)),
-        _list("Trials that do not count", map(text, view.rejected)),
-        _list(
+        listed("Not simply held", findings(view)),
+        listed("Trials that do not count", map(text, view.rejected)),
+        listed(
             "Warnings",
             (f"{one.trials} × {text(one.text)}; {text(one.remedy)}" for one in view.warnings),
         ),
-        _list("To be known", map(text, view.remarks)),
+        listed("To be known", map(text, view.remarks)),
     ]
     if info.plan.command:
         fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", info.plan.command))])
@@ -71,15 +71,20 @@ def _tables(view: View) -> list[str]:
 
 
 def _table(axis: str, rows: Sequence[Row]) -> str:
+    heads, cells = table_cells(axis, rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [*heads, *cells])
+
+
+def table_cells(axis: str, rows: Sequence[Row]) -> tuple[list[list[str]], list[list[str]]]:
+    """The two lines of the head, and a line a law, each as its cells."""
     several = any(len(row.lines) > 1 or len(row.summary.point.containers) > 1 for row in rows)
-    heads = [f"`{axes.option(axis)}`", *(["measured"] if several else [])]
+    names = [f"`{axes.option(axis)}`", *(["measured"] if several else [])]
     numbers = ["promised", "achieved", "error", "tolerance", "trials"]
-    lines = [
-        [*heads, *numbers, "verdict"],
-        [*(["---"] * len(heads)), *(["---:"] * len(numbers)), "---"],
+    heads = [
+        [*names, *numbers, "verdict"],
+        [*(["---"] * len(names)), *(["---:"] * len(numbers)), "---"],
     ]
-    lines += [_cells(row, line, several=several) for row in rows for line in row.lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return heads, [_cells(row, line, several=several) for row in rows for line in row.lines]
 
 
 def _cells(row: Row, line: Line, *, several: bool) -> list[str]:
@@ -106,7 +111,8 @@ def _verdict(status: Status) -> str:
     return f"**{said}**" if status is Status.DEVIATES else said
 
 
-def _findings(view: View) -> list[str]:
+def findings(view: View) -> list[str]:
+    """Every law of a point that is not simply held, a line each."""
     return [
         f"{text(point_name(row.summary.point))}, {text(metric_name(row, line))}: "
         f"{_verdict(verdict.status)}: {text(verdict.reason)}"
@@ -117,7 +123,8 @@ def _findings(view: View) -> list[str]:
     ]
 
 
-def _list(title: str, items: Iterable[str]) -> str:
+def listed(title: str, items: Iterable[str]) -> str:
+    """A list under its title, cut where it is long; nothing where it is empty."""
     found = list(items)
     if not found:
         return ""

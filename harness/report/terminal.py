@@ -106,7 +106,8 @@ def print_view(view: View) -> None:
     console.print(Text(view.headline, style=_STYLE[view.status]))
     console.print(
         f"{info.plan.sweep} on {info.host.hostname}: {info.host.cpus} CPUs, kernel "
-        f"{info.host.kernel}, cgroup v{info.engine.cgroup_version}, Docker {info.engine.version}, "
+        f"{info.host.kernel}, cgroup v{info.engine.cgroup_version}, "
+        f"{info.engine.name} {info.engine.version}, "
         f"{info.engine.runtime} {info.engine.runtime_version}",
         style="dim",
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness import analysis, check
-from harness.analysis import METRICS, Metric, PointSummary
+from harness import analysis, check, judged
+from harness.agenda import half_width
+from harness.analysis import METRICS, Metric, PointSummary, Sampling
 from harness.check import ReadBack
+from harness.judged import JudgedPoint
 from harness.model import Estimate, Expectation, Status, Verdict
 from harness.store import Run
 
@@ -72,11 +74,7 @@ class View:
 
 def build(run: Run) -> View:
     """The view of a run in any state; a run without trials has rows without numbers."""
-    info = run.info
-    rows = [
-        _row(run, summary)
-        for summary in analysis.summarise(info.plan, run.trials, info.engine, info.host)
-    ]
+    rows = [_row(point) for point in judged.points(run)]
     status = check.overall(row.status for row in rows if row.status is not None)
     return View(
         run=run,
@@ -89,21 +87,8 @@ def build(run: Run) -> View:
     )
 
 
-def _row(run: Run, summary: PointSummary) -> Row:
-    mine = [t for t in run.trials if t.point_id == summary.point.id]
-    # A rejected trial says nothing of the use, but its limits were read all the same.
-    read = [t for t in mine if analysis.counts(t)] or [
-        t for t in mine if any(c.engine or c.kernel for c in t.containers)
-    ]
-    # One of each: trials of a point read the same limits back, or the difference is the news.
-    readbacks = tuple(
-        dict.fromkeys(
-            readback
-            for trial in read
-            for i, container in enumerate(trial.containers)
-            for readback in check.readbacks(container, run.info.engine, i)
-        )
-    )
+def _row(point: JudgedPoint) -> Row:
+    summary = point.summary
     lines = [
         Line(
             metric=METRICS[result.expectation.metric],
@@ -112,14 +97,14 @@ def _row(run: Run, summary: PointSummary) -> Row:
             promised=result.expectation.value if result.expected is None else result.expected,
             achieved=result.achieved,
             deviation=result.deviation,
-            verdict=check.judge(summary, result, readbacks),
+            verdict=verdict,
         )
-        for result in summary.results
+        for result, verdict in zip(summary.results, point.verdicts, strict=True)
     ]
     return Row(
         summary=summary,
         lines=tuple(lines or _unjudged(summary)),
-        readbacks=readbacks,
+        readbacks=point.readbacks,
         status=check.overall(v.status for line in lines if (v := line.verdict)) if lines else None,
     )
 
@@ -203,12 +188,46 @@ def _remarks(run: Run, rows: list[Row]) -> tuple[str, ...]:
             f"{coverages[0]:.0%} to {coverages[-1]:.0%}"
         )  # fmt: skip
         out.append(f"Intervals cover the median {said} of the time ({', '.join(methods)}).")
+    out += _until(run, rows)
+    sampling = analysis.sampling(run.trials)
+    if sampling is not None:
+        out.append(_sampler(sampling))
     return tuple(out)
+
+
+def _until(run: Run, rows: list[Row]) -> list[str]:
+    """Which points are not as narrow as ``--until`` asked for."""
+    until = run.info.plan.until
+    if until is None:
+        return []
+    widths = {row.summary.point.id: half_width(row.summary) for row in rows}
+    wide = [
+        f"{name} (±{width:.2%})" if width is not None else f"{name} (no interval)"
+        for name, width in widths.items()
+        if width is None or width > until
+    ]
+    if not wide:
+        return [f"Repeated until ±{until:.2%}: every point is that narrow."]
+    return [f"Repeated until ±{until:.2%}: wider are {', '.join(wide)}."]
+
+
+def _sampler(cost: Sampling) -> str:
+    """What sampling took, in one line."""
+    due = cost.ticks + cost.missed
+    missed = (
+        f"{cost.missed} of {due} ticks missed" if cost.missed else f"none of {due} ticks missed"
+    )
+    apart = f", apart on CPU {cost.cpus}" if cost.cpus else ""
+    return (
+        f"The sampler took {cost.cpu_share:.2%} of one CPU{apart}; {missed}; late by "
+        f"{cost.lateness_p50_s * 1e6:.0f} µs (median), {cost.lateness_p99_s * 1e6:.0f} µs (99 %)."
+    )
 
 
 def as_json(view: View) -> dict[str, Any]:
     """The view as plain data with stable names; numbers are not rounded."""
     info = view.run.info
+    sampling = analysis.sampling(view.run.trials)
     return {
         "run": info.name,
         "path": str(view.run.path),
@@ -221,6 +240,7 @@ def as_json(view: View) -> dict[str, Any]:
             {"text": w.text, "remedy": w.remedy, "trials": w.trials} for w in view.warnings
         ],
         "remarks": list(view.remarks),
+        "sampler": sampling and asdict(sampling),
     }
 
 
