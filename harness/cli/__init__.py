@@ -11,20 +11,31 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
 from harness import __version__
+from harness.cli import settings
 from harness.errors import BenchError
 
 COMMANDS = {
     "sweep": ("harness.cli.sweep", "Measure containers under a range of one limit."),
     "runs": ("harness.cli.runs", "List the runs of the results folder."),
     "show": ("harness.cli.show", "Show the table and verdicts of a run."),
-    "report": ("harness.cli.report", "Write a run's report: one HTML file, Markdown or JSON."),
-    "plot": ("harness.cli.plot", "Write a run's figures as PNG or SVG."),
+    "report": ("harness.cli.report", "Write a report of runs: HTML, Markdown, JSON or CSV."),
+    "plot": ("harness.cli.plot", "Write the figures of runs as PNG or SVG."),
+    "export": ("harness.cli.export", "Write runs as tables: CSV, Parquet or JSON Lines."),
+    "notebook": ("harness.cli.notebook", "Open a notebook for runs, or execute it."),
+    "inspect": ("harness.cli.inspect", "Tell what a running container may use, uses, and lacks."),
+    "check": ("harness.cli.check", "Tell whether limits still behave as they did and should."),
+    "baseline": ("harness.cli.baseline", "Choose the runs that others are compared with."),
+    "compare": ("harness.cli.compare", "Compare two runs, or a run with a baseline."),
+    "ab": ("harness.cli.ab", "Compare two settings, engines or runtimes in one run."),
+    "calibrate": ("harness.cli.calibrate", "Find this host's own noise, which no check gates on."),
+    "audit": ("harness.cli.audit", "Tell how far each source of numbers is from the truth."),
     "doctor": ("harness.cli.doctor", "Tell what can be measured here, and what disturbs it."),
     "engine": ("harness.cli.engine", "Start, stop or show the private engine."),
     "clean": ("harness.cli.clean", "Remove containers that were left behind."),
@@ -47,6 +58,10 @@ class _Lazy(click.Group):
             return None
         command = getattr(importlib.import_module(COMMANDS[name][0]), name)
         assert isinstance(command, click.Command)
+        settings.name_variables(command, f"BENCH_{name}")
+        settings.unknown_commands(Path.cwd(), list(COMMANDS))
+        found = settings.from_file(command, name, Path.cwd())
+        ctx.default_map = {**(ctx.default_map or {}), name: found}
         return command
 
     def resolve_command(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from harness import axes, store
 from harness import plan as planning
@@ -110,7 +111,7 @@ def sweep(
         _print_plan(plan, as_json)
         return 0
     if not force:
-        refuse_to_starve(plan)
+        refuse_to_starve(plan, otherwise=", or take the risk: --force")
     store.prepare_root(results)
     engine = DockerEngine(connection or obtain_engine(engine_host, say, asker()))
     return _execute(plan, engine, results, strict=strict, as_json=as_json)
@@ -122,19 +123,38 @@ def _understood(
     """The sweep's name, its options, and what makes its points where a file does."""
     chosen = axes.Options(command=_command_line(), fixed=take_fixed(options), **options)
     if chosen.workload not in (None, "spin", "burst"):
-        program = _program(str(chosen.workload))
-        chosen = replace(chosen, workload=Path(str(chosen.workload)).stem, program=program)
+        path = str(chosen.workload)
+        chosen = replace(chosen, workload=Path(path).stem, program=program(path))
     if name.endswith(".toml"):
         from harness import sweepfile
 
-        found = sweepfile.load(Path(name), chosen, _program)
-        return found.name, found.options, found.points
+        # What the settings file says is weaker than the sweep's own file.
+        weak: dict[str, Any] = {key: getattr(chosen, key) for key in _from_settings() & _MERGED}
+        nothing: dict[str, Any] = dict.fromkeys(weak)
+        strong = replace(chosen, **nothing)
+        found = sweepfile.load(Path(name), strong, program)
+        given = found.options
+        filled = {key: value for key, value in weak.items() if getattr(given, key) is None}
+        return found.name, replace(given, **filled), found.points
     if name != planning.ALL:
         axes.find(name)
     return name, chosen, None
 
 
-def _program(name: str) -> Program:
+_MERGED = {"repeats", "duration_s", "warmup_s", "seed", "cadence_hz", "threads"}
+"""Options that a sweep's own file may set too."""
+
+
+def _from_settings() -> set[str]:
+    """The options that neither the command line nor the environment has set."""
+    ctx = click.get_current_context()
+    return {
+        name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
+    }
+
+
+def program(name: str) -> Program:
+    """A workload that is not the probe's, by its name or file."""
     from harness import programs
     from harness.engine import workloads_root
 
