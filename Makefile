@@ -1,7 +1,7 @@
 # One command a job; `make` alone lists them. Each sets up .venv by itself where that is needed.
 
 .DEFAULT_GOAL := help
-.PHONY: help check test benchmark format lock clean setup
+.PHONY: help lint check test benchmark format lock clean setup
 
 PYTHON_ENV := .venv/bin/python
 UV ?= uv
@@ -15,10 +15,12 @@ help: ## list these targets
 setup: ## make .venv from the lock files, developers' tools included
 	@buildtools/setup-venv --dev
 
-check: setup ## lint, types and the fast tests: under a minute, no engine
+lint: setup ## lint and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+check: lint ## lint, types and the fast tests: under a minute, no engine
 	$(PYTHON_ENV) -m pytest -q -m "not engine and not slow"
 
 test: setup ## all tests, real containers included

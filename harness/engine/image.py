@@ -24,6 +24,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.errors import EngineError
 
@@ -140,7 +141,7 @@ def build_image(binary: ProbeBinary) -> ImageArchive:
 
 
 def archive_of_files(
-    files: Mapping[str, bytes], architecture: str, *, tag: str, settings: Mapping[str, object]
+    files: Mapping[str, bytes], architecture: str, *, tag: str, settings: Mapping[str, Any]
 ) -> ImageArchive:
     """An image of one layer that holds these files (absolute path → content), all executable.
 
