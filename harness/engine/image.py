@@ -153,7 +153,7 @@ def archive_of_files(
     config = _json(
         {
             "architecture": _GOARCH[architecture],
-            "config": {**settings, "User": "65534:65534"},
+            "config": dict(settings) | {"User": "65534:65534"},
             "created": epoch,
             "history": [{"created": epoch, "created_by": "limitbench"}],
             "os": "linux",
