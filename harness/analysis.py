@@ -107,7 +107,12 @@ def percpu_ns(container: ContainerRecord) -> tuple[PerCpu, PerCpu]:
 
 
 def achieved_cpus(container: ContainerRecord) -> float | None:
-    """CPUs used over the window, by the cgroup's counter."""
+    """CPUs used over the window, by the cgroup's counter.
+
+    Where no cgroup was there to be read (``watch.BlindWatch``), by the workload's own clocks.
+    """
+    if container.first is None:
+        return inside_cpus(container)
     used, span = _delta(container, "cpu_usage_ns"), window_s(container)
     return None if used is None or not span else used / 1e9 / span
 

@@ -10,8 +10,9 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from harness import cgroup
@@ -120,43 +121,56 @@ class HostReader:
 
     def __init__(self) -> None:
         self._root = cgroup.root_usage_path()
-        self._ns_per_jiffy = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
     def read(self) -> HostSample:
         """Root cgroup's CPU time, steal per CPU, and the harness's own CPU time."""
-        usage: int | None = None
-        percpu: tuple[int, ...] | None = None
+        version, usage, percpu = 1, None, None
         if self._root:
             version, path = self._root
-            raw = path.read_bytes()
-            if version == 1:
-                usage = cgroup.parse_int(raw)
-                percpu = self._percpu(path)
-            else:
-                usec = cgroup.parse_flat(raw).get("usage_usec")
-                usage = None if usec is None else usec * 1000
+            usage = _read_bytes(path)
+            percpu = _read_bytes(path.with_name("cpuacct.usage_percpu")) if version == 1 else None
         now = time.monotonic_ns()
-        return HostSample(
-            t_mono_ns=now,
-            root_usage_ns=usage,
-            root_percpu_ns=percpu,
-            swap_free_bytes=_kib(_read("/proc/meminfo"), "SwapFree"),
-            steal_ns=self._steal(),
-            harness_cpu_ns=time.process_time_ns(),
-        )
+        files = (usage, percpu, _read_bytes("/proc/stat"), _read_bytes("/proc/meminfo"))
+        sample = parse_host_sample(version, now, files)
+        return replace(sample, harness_cpu_ns=time.process_time_ns())
 
-    def _percpu(self, path: Path) -> tuple[int, ...] | None:
-        text = _read(path.with_name("cpuacct.usage_percpu"))
-        return tuple(int(field) for field in text.split()) if text else None
 
-    def _steal(self) -> tuple[int, ...] | None:
-        # proc(5): cpuN user nice system idle iowait irq softirq steal …, in USER_HZ ticks
-        text = _read("/proc/stat")
-        if text is None:
-            return None
-        out = []
-        for line in text.splitlines():
-            fields = line.split()
-            if len(fields) > 8 and fields[0].startswith("cpu") and fields[0] != "cpu":
-                out.append(int(fields[8]) * self._ns_per_jiffy)
-        return tuple(out) or None
+def _read_bytes(path: str | Path) -> bytes | None:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return None
+
+
+def parse_host_sample(version: int, t_mono_ns: int, files: Sequence[bytes | None]) -> HostSample:
+    """A host's counters from its files; None for what is not there.
+
+    The files in their order: the root cgroup's CPU time (v1: cpuacct.usage, v2: cpu.stat), the same
+    of each CPU (v1), /proc/stat, /proc/meminfo.
+    """
+    usage_raw, percpu_raw, stat_raw, meminfo_raw = files
+    usage_ns = cgroup.parse_int(usage_raw)
+    if version == 2:
+        usec = cgroup.parse_flat(usage_raw or b"").get("usage_usec")
+        usage_ns = None if usec is None else usec * 1000
+    percpu = percpu_raw.split() if percpu_raw and version == 1 else None
+    meminfo = meminfo_raw.decode() if meminfo_raw else None
+    return HostSample(
+        t_mono_ns=t_mono_ns,
+        root_usage_ns=usage_ns,
+        root_percpu_ns=tuple(int(field) for field in percpu) if percpu else None,
+        swap_free_bytes=_kib(meminfo, "SwapFree") if meminfo else None,
+        steal_ns=_steal(stat_raw),
+    )
+
+
+def _steal(stat: bytes | None) -> tuple[int, ...] | None:
+    # proc(5): cpuN user nice system idle iowait irq softirq steal …, in USER_HZ ticks
+    ns_per_jiffy = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    lines = [line.split() for line in (stat or b"").splitlines()]
+    found = [
+        int(fields[8]) * ns_per_jiffy
+        for fields in lines
+        if len(fields) > 8 and fields[0].startswith(b"cpu") and fields[0] != b"cpu"
+    ]
+    return tuple(found) or None

@@ -19,26 +19,14 @@ from typing import Any
 
 from harness import laws, limits, probe, validity
 from harness.agenda import Agenda
-from harness.cgroup import (
-    CounterReader,
-    effective_limits,
-    kernel_limits,
-    locate,
-    memory_counters,
-)
 from harness.conversation import Conversation, TrialEndedError, converse
 from harness.engine.containers import Container, Engine
-from harness.errors import EngineRefusedError
-from harness.host import HostReader
+from harness.errors import EngineRefusedError, MeasurementError
 from harness.model import (
     ContainerRecord,
     ContainerSpec,
-    EffectiveLimits,
     EngineFacts,
     HostFacts,
-    HostSample,
-    KernelLimits,
-    MemoryCounters,
     Outcome,
     Plan,
     PlannedTrial,
@@ -46,7 +34,9 @@ from harness.model import (
     Sample,
     TrialRecord,
 )
-from harness.sampler import Clock, Reader, SystemClock, kept_off, sample_window
+from harness.sampler import Clock, SystemClock, kept_off
+from harness.sidecar import Sidecar
+from harness.watch import BlindWatch, LocalWatch, Watch, Watched
 
 READY_TIMEOUT_S = 20.0
 START_CPU_S = 0.1
@@ -70,16 +60,6 @@ class Observer:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCgroup:
-    """One container's cgroup: its counters and its limits."""
-
-    reader: Reader
-    limits: Callable[[], KernelLimits]
-    effective: Callable[[], EffectiveLimits]
-    memory: Callable[[], MemoryCounters]
-
-
-@dataclass(frozen=True, slots=True)
 class Surroundings:
     """Where a plan is executed: the boundary that tests replace as a whole."""
 
@@ -87,24 +67,30 @@ class Surroundings:
     engine_facts: EngineFacts
     host_facts: HostFacts
     clock: Clock
-    open_cgroup: Callable[[int, str], OpenCgroup]
-    """(pid, container id) → that container's cgroup; MeasurementError where it is not visible."""
-    read_host: Callable[[], HostSample]
+    watch: Callable[[Sequence[Watched], str, float], Watch]
+    """(containers, run, cadence in Hz) → who looks at them from outside; see ``harness.watch``."""
 
 
-def real_surroundings(engine: Engine, facts: EngineFacts, host: HostFacts) -> Surroundings:
-    """The kernel's own files and clocks."""
+def real_surroundings(
+    engine: Engine,
+    facts: EngineFacts,
+    host: HostFacts,
+    local: Callable[[Sequence[Watched], Clock], Watch] = LocalWatch,
+) -> Surroundings:
+    """The kernel's own files and clocks; a sampler on the engine's host where they are not here."""
+    clock = SystemClock()
 
-    def open_cgroup(pid: int, container_id: str) -> OpenCgroup:
-        paths = locate(pid, container_id)
-        return OpenCgroup(
-            CounterReader(paths),
-            functools.partial(kernel_limits, paths),
-            functools.partial(effective_limits, paths),
-            functools.partial(memory_counters, paths),
-        )
+    def watch(containers: Sequence[Watched], run: str, cadence_hz: float) -> Watch:
+        try:
+            return local(containers, clock)
+        except MeasurementError as error:
+            why = error.message.rstrip(".")
+        try:
+            return Sidecar(engine, facts, containers, clock, run=run, cadence_hz=cadence_hz)
+        except EngineRefusedError as refused:
+            return BlindWatch(containers, clock, f"{why}; {refused.message.rstrip('.')}")
 
-    return Surroundings(engine, facts, host, SystemClock(), open_cgroup, HostReader().read)
+    return Surroundings(engine, facts, host, clock, watch)
 
 
 def run_plan(
@@ -248,17 +234,14 @@ class _Trial:
         warmup_ns, duration_ns = round(point.warmup_s * 1e9), round(point.duration_s * 1e9)
         with contextlib.ExitStack() as stack:
             stack.enter_context(kept_off(measured_cpus(self._specs)))
-            opened = [
-                where.open_cgroup(pid, container.id)
-                for pid, container in zip(self._pids, self._containers, strict=True)
-            ]
-            for cgroup in opened:
-                stack.callback(cgroup.reader.close)
+            watch = where.watch(
+                [(pid, c.id) for pid, c in zip(self._pids, self._containers, strict=True)],
+                self._run,
+                self._plan.cadence_hz,
+            )
+            stack.callback(watch.close)
             self._replace_containers(
-                kernel=[cgroup.limits() for cgroup in opened],
-                effective=[cgroup.effective() for cgroup in opened],
-                absent=[cgroup.reader.absent for cgroup in opened],
-                memory_first=[cgroup.memory() for cgroup in opened],
+                kernel=watch.limits(), effective=watch.effective(), memory_first=watch.memory()
             )
             streams = [container.follow_stats() for container in self._containers]
             start_ns = where.clock.now_ns() + warmup_ns
@@ -266,14 +249,11 @@ class _Trial:
                 talk.begin(warmup_ns, duration_ns)
             if self._ends_by_itself:
                 duration_ns = round(load_timeout_s(self._specs[0], point) * 1e9)
-            window = sample_window(
-                [cgroup.reader for cgroup in opened],
-                where.read_host,
-                start_ns=start_ns,
-                duration_ns=duration_ns,
-                cadence_hz=self._plan.cadence_hz,
-                clock=where.clock,
-                done=self._all_said_something if self._ends_by_itself else None,
+            window = watch.window(
+                start_ns,
+                duration_ns,
+                self._plan.cadence_hz,
+                self._all_said_something if self._ends_by_itself else None,
             )
             self._samples = window.samples
             if self._ends_by_itself:
@@ -285,7 +265,8 @@ class _Trial:
                 where.clock.sleep_ns(STOP_GRACE_NS)
             # Before "stop": with the workload its cgroup goes, and every counter in it.
             self._replace_containers(
-                memory_last=[cgroup.memory() for cgroup in opened],
+                memory_last=watch.memory(),
+                absent=watch.absent,
                 peak_swap_bytes=[_peak_swap(samples) for samples in window.samples],
             )
             for talk in self._talks:
@@ -295,9 +276,9 @@ class _Trial:
                 host_first=window.host_first, host_last=window.host_last, sampler=window.cost
             )
             self._replace_containers(
-                first=[samples[0] for samples in window.samples],
-                last=[samples[-1] for samples in window.samples],
-                kernel_after=[cgroup.limits() for cgroup in opened],
+                first=[samples[0] if samples else None for samples in window.samples],
+                last=[samples[-1] if samples else None for samples in window.samples],
+                kernel_after=watch.limits(),
                 stats=[stream.frames(start_ns, start_ns + duration_ns) for stream in streams],
             )
 

@@ -158,8 +158,8 @@ def sample_window(  # noqa: PLR0913 - each is one fact of the window, by name
     cost = SamplerCost(
         ticks=len(lateness),
         missed=missed,
-        lateness_p50_ns=_quantile(lateness, 0.50),
-        lateness_p99_ns=_quantile(lateness, 0.99),
+        lateness_p50_ns=quantile(lateness, 0.50),
+        lateness_p99_ns=quantile(lateness, 0.99),
         cpu_ns=cpu_after - cpu_before,
         cpus=_kept_to(),
         realtime=realtime,
@@ -167,7 +167,8 @@ def sample_window(  # noqa: PLR0913 - each is one fact of the window, by name
     return Window(samples, host_first, host_last, cost)
 
 
-def _quantile(ordered: list[int], share: float) -> int:
+def quantile(ordered: list[int], share: float) -> int:
+    """By nearest rank, of numbers in ascending order; 0 where there are none."""
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from harness import __version__
-from harness.errors import ResultsError
+from harness.errors import ResultsError, UsageError
 from harness.model import (
     EngineFacts,
     HostFacts,
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 SAMPLE_RUNS = "sample"
-"""Folders whose names begin so are examples that come with limitbench: shown when they are named."""
+"""Folders whose names begin so are examples that come with limitbench, read when they are named."""
+ROWS_A_GROUP = 100_000
+"""Of the merged samples, at least: whole trials, so that reading one reads a group or two."""
 _INFO, _TRIALS, _SAMPLES, _PARTS = "run.json", "trials.jsonl", "samples.parquet", "samples"
 
 _SAMPLE_COLUMNS = (
@@ -67,31 +69,40 @@ class Run:
 
         Columns: ``trial`` and ``container`` (int32), then the raw counters of ``model.Sample``
         (int64, null where they could not be measured), ordered by trial, container and time. An
-        empty table where the run has no samples. ResultsError where they cannot be read.
+        empty table where the run has no samples. ResultsError where they cannot be read, UsageError
+        for a column that there is none of.
         """
         import pyarrow as pa
         import pyarrow.dataset as ds
 
         files = _sample_files(self.path)
+        known = sample_schema().names
+        names = list(known if columns is None else columns)
+        for name in names:
+            if name not in known:
+                raise UsageError(f"samples have no column '{name}'.", f"Known: {', '.join(known)}.")
         if not files:
-            return sample_schema().empty_table()
-        wanted = None if trial is None else ds.field("trial") == trial
-        names = None if columns is None else list(columns)
+            return sample_schema().empty_table().select(names)
         try:
-            return ds.dataset(files, schema=sample_schema()).to_table(columns=names, filter=wanted)
+            if trial is None:
+                return pa.concat_tables([_read_columns(file, names) for file in files])
+            found = ds.dataset(files, schema=sample_schema())
+            return found.to_table(columns=names, filter=ds.field("trial") == trial)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable_samples(self.path, error) from error
 
     def sample_batches(self) -> Iterator[pa.RecordBatch]:
         """All samples in pieces, in the order of ``samples``: they need not fit into memory."""
         import pyarrow as pa
-        import pyarrow.dataset as ds
+        import pyarrow.parquet as pq
 
-        files = _sample_files(self.path)
-        if not files:
-            return
+        names = sample_schema().names
         try:
-            yield from ds.dataset(files, schema=sample_schema()).to_batches(batch_readahead=2)
+            for file in _sample_files(self.path):
+                opened = pq.ParquetFile(file)
+                held = [name for name in names if name in opened.schema_arrow.names]
+                for batch in opened.iter_batches(columns=held):
+                    yield from _completed(pa.Table.from_batches([batch]), names).to_batches()
         except (pa.ArrowException, OSError) as error:
             raise _unreadable_samples(self.path, error) from error
 
@@ -141,7 +152,12 @@ class RunWriter:
         temporary.replace(self.path / _INFO)
 
     def _merge_samples(self) -> None:
-        """One file with a row group a trial instead of thousands of parts."""
+        """One file instead of thousands of parts, with some trials in each row group.
+
+        Parquet keeps facts of every column of every row group: with one a trial, a large run would
+        spend more on them than on its samples.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         parts = sorted((self.path / _PARTS).glob("*.parquet"))
@@ -149,8 +165,14 @@ class RunWriter:
             return
         temporary = self.path / f".{_SAMPLES}.new"
         with pq.ParquetWriter(temporary, sample_schema(), compression="zstd") as writer:
+            waiting: list[pa.Table] = []
             for part in parts:
-                writer.write_table(pq.read_table(part, schema=sample_schema()))
+                waiting.append(pq.read_table(part, schema=sample_schema()))
+                if sum(table.num_rows for table in waiting) >= ROWS_A_GROUP:
+                    writer.write_table(pa.concat_tables(waiting))
+                    waiting = []
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting))
         temporary.replace(self.path / _SAMPLES)
         for part in parts:
             part.unlink()
@@ -245,6 +267,30 @@ def _sample_files(path: Path) -> list[Path]:
     merged = path / _SAMPLES
     files = [merged] if merged.exists() else sorted((path / _PARTS).glob("*.parquet"))
     return [file for file in files if _is_whole(file)]
+
+
+def _read_columns(file: Path, names: Sequence[str]) -> pa.Table:
+    """Some columns of a file: straight from it, which takes half the memory of a dataset."""
+    import pyarrow.parquet as pq
+
+    opened = pq.ParquetFile(file)
+    held = [name for name in names if name in opened.schema_arrow.names]
+    return _completed(opened.read(columns=held), names)
+
+
+def _completed(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The columns in their order; those that an older file does not have are null."""
+    import pyarrow as pa
+
+    schema = sample_schema()
+    return pa.table(
+        {
+            name: table[name] if name in table.column_names
+            else pa.nulls(table.num_rows, schema.field(name).type)
+            for name in names
+        },
+        schema=pa.schema([schema.field(name) for name in names]),
+    )  # fmt: skip
 
 
 def _is_whole(file: Path) -> bool:
@@ -357,6 +403,7 @@ def find(root: Path, name: str | None) -> Run:
 
 
 def sample_schema() -> pa.Schema:
+    """The columns of ``samples.parquet``."""
     import pyarrow as pa
 
     keys = [pa.field("trial", pa.int32()), pa.field("container", pa.int32())]

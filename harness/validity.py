@@ -57,6 +57,9 @@ def examine(
         allowed = laws.allowed_cpus(spec.limits)
         capacity = given.cpus if allowed is None else len(allowed)
         capacities.append(capacity)
+        if container.first is None and analysis.inside_cpus(container) is not None:
+            notes.append(_unseen(container))
+            continue
         reasons += _impossible(container, capacity, host)
         if spec.workload.program is None:
             reasons += _unlike_inside(container, capacity, host)
@@ -75,6 +78,16 @@ def examine(
     notes += _readbacks(trial.containers, engine)
     notes += _missed(trial)
     return ("; ".join(reasons) or None), tuple(notes)
+
+
+def _unseen(container: ContainerRecord) -> Note:
+    why = container.absent.get("cpu_usage_ns", "nothing was read from outside")
+    return Note(
+        code="unseen",
+        text=f"the cgroup's counters could not be read ({why}): the CPU is what the workload's own "
+        "clocks say, and nothing shows what disturbed it",
+        remedy="run bench on the engine's own host, or allow containers to mount /sys/fs/cgroup",
+    )
 
 
 def _promised(found: Sequence[Expectation]) -> float:

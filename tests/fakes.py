@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from harness.cgroup import RawSample
-from harness.engine.containers import Exit
-from harness.errors import EngineError
+from harness.engine.containers import Container, Exit
+from harness.errors import EngineError, EngineRefusedError
 from harness.limits import quota_and_period_us
 from harness.model import (
     ContainerSpec,
@@ -30,7 +30,8 @@ from harness.model import (
     Workload,
     WorkloadFacts,
 )
-from harness.runner import OpenCgroup, Surroundings
+from harness.runner import Surroundings
+from harness.watch import LocalWatch, OpenCgroup
 
 ENGINE_FACTS = EngineFacts(
     host="unix:///fake.sock", name="Docker", version="20.10.24", api_version="1.41",
@@ -79,8 +80,9 @@ class World:
             engine_facts=ENGINE_FACTS,
             host_facts=HOST_FACTS,
             clock=self,
-            open_cgroup=self._open_cgroup,
-            read_host=self._read_host,
+            watch=lambda containers, run, hz: LocalWatch(
+                containers, self, self._open_cgroup, self._read_host
+            ),
         )
 
     def _open_cgroup(self, pid: int, container_id: str) -> OpenCgroup:
@@ -119,6 +121,9 @@ class FakeEngine:
         container = FakeContainer(self._world, name, number, spec.limits, spec.workload.threads)
         self._world.containers.append(container)
         return container
+
+    def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
+        raise EngineRefusedError("a fake engine has no host to sample.")
 
     def remove_all(self, run: str | None) -> int:
         return 0

@@ -107,6 +107,91 @@ def test_v2_counters(tmp_path: Path) -> None:
     assert sample.usage_percpu_ns is None
 
 
+PRESSURE = (
+    "some avg10=1.00 avg60=2.00 avg300=0.00 total=12345\n"
+    "full avg10=0.00 avg60=0.00 avg300=0.00 total=678\n"
+)
+
+
+def test_v2_details_are_read_at_the_edges_and_absent_files_say_why(tmp_path: Path) -> None:
+    paths = cgroup.locate(77, ID, v2_host(tmp_path))
+    folder = paths.folder("memory")
+    assert folder is not None
+    make_tree(
+        folder,
+        {
+            "memory.stat": "anon 4096\nfile 2048\ninactive_file 1024\npgmajfault 3\n",
+            "memory.events": "low 0\nhigh 0\nmax 17\noom 1\noom_kill 1\n",
+            "cpu.pressure": PRESSURE,
+            "io.pressure": PRESSURE.splitlines()[0],  # before kernel 5.13 cpu.pressure was so
+        },
+    )
+    reader = cgroup.CounterReader(paths)
+    sample = reader.parse(*reader.read_edge())
+    assert reader.parse(reader.read_details()).anon_bytes == 4096
+    assert reader.parse(reader.read()).anon_bytes is None
+    reader.close()
+    assert (sample.anon_bytes, sample.file_bytes, sample.inactive_file_bytes) == (4096, 2048, 1024)
+    assert (sample.major_faults, sample.limit_hits, sample.oom_kills) == (3, 17, 1)
+    assert (sample.cpu_some_us, sample.cpu_full_us) == (12345, 678)
+    assert (sample.io_some_us, sample.io_full_us) == (12345, None)
+    assert sample.memory_some_us is None
+    assert "PSI" in reader.absent["memory_some_us"]
+    assert "5.19" in reader.absent["peak_bytes"]
+    assert "per CPU" in reader.absent["usage_percpu_ns"]
+    assert "cpu_some_us" not in reader.absent
+
+
+def test_v1_details_come_from_the_v2_folder_beside_it_where_there_is_one(tmp_path: Path) -> None:
+    proc = v1_host(tmp_path)
+    alone = cgroup.CounterReader(cgroup.locate(77, ID, proc))
+    alone.close()
+    assert "in no v2 cgroup" in alone.absent["cpu_some_us"]
+    make_tree(
+        tmp_path,
+        {
+            "fs/unified/docker/" + ID + "/cpu.pressure": PRESSURE,
+            f"fs/memory/runner/abc/docker/{ID}/memory.stat": "cache 1\nrss 2\ntotal_cache 100\n"
+            "total_rss 200\ntotal_inactive_file 50\ntotal_pgmajfault 4\n",
+            f"fs/memory/runner/abc/docker/{ID}/memory.oom_control": "oom_kill 2\n",
+            f"fs/memory/runner/abc/docker/{ID}/memory.failcnt": "5\n",
+            f"fs/memory/runner/abc/docker/{ID}/memory.max_usage_in_bytes": "8192\n",
+        },
+    )
+    membership = proc / "77/cgroup"
+    membership.write_text(membership.read_text().replace("0::/\n", f"0::/docker/{ID}\n"))
+    reader = cgroup.CounterReader(cgroup.locate(77, ID, proc))
+    sample = reader.parse(*reader.read_edge())
+    reader.close()
+    assert (sample.anon_bytes, sample.file_bytes, sample.inactive_file_bytes) == (200, 100, 50)
+    assert (sample.limit_hits, sample.oom_kills, sample.peak_bytes) == (5, 2, 8192)
+    assert (sample.cpu_some_us, sample.cpu_full_us) == (12345, 678)
+    assert "cpu_some_us" not in reader.absent
+    assert "memory_some_us" in reader.absent  # that file is not there
+
+
+def test_an_init_that_moved_itself_further_down_is_still_in_its_container(tmp_path: Path) -> None:
+    proc = v2_host(tmp_path)
+    membership = proc / "77/cgroup"
+    membership.write_text(membership.read_text().strip() + "/init.scope\n")
+    paths = cgroup.locate(77, ID, proc)
+    folder = paths.folder("cpu")
+    assert folder is not None
+    assert folder.name == f"docker-{ID}.scope"
+    assert cgroup.kernel_limits(paths).cpu_quota_us == 50000
+
+
+@given(st.binary(max_size=200))
+def test_the_pressure_parser_never_raises(raw: bytes) -> None:
+    cgroup.parse_pressure(raw)
+
+
+@given(st.integers(0, 2**63), st.integers(0, 2**63))
+def test_pressure_survives_a_round_trip(some: int, full: int) -> None:
+    text = f"some avg10=0.00 avg60=0.00 avg300=0.00 total={some}\nfull avg10=9.9 total={full}\n"
+    assert cgroup.parse_pressure(text.encode()) == (some, full)
+
+
 def test_v1_limits(tmp_path: Path) -> None:
     held = cgroup.kernel_limits(cgroup.locate(77, ID, v1_host(tmp_path)))
     assert (held.cpu_quota_us, held.cpu_period_us, held.cpu_shares) == (50000, 100000, 1024)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 from dataclasses import dataclass, field
 
 import pytest
 
 from harness.cgroup import RawSample
 from harness.model import HostSample, Sample
-from harness.sampler import sample_window
+from harness.sampler import kept_off, sample_window
 
 MS = 1_000_000
 
@@ -100,6 +101,42 @@ def test_missed_ticks_are_counted_and_not_made_up_for() -> None:
 
 def test_a_window_shorter_than_a_tick_has_its_two_edges() -> None:
     assert sample(FakeClock(), duration=5 * MS) == ([10, 15], 0)
+
+
+def test_a_cadence_that_is_no_whole_number_of_ns_does_not_drift() -> None:
+    times, missed = sample(FakeClock(), duration=3_600_000 * MS, hz=3.0)
+    assert missed == 0
+    assert len(times) == 3 * 3600 + 1
+    assert times[-2] == 10 + 3_600_000 - 334  # a third of a second before the end, an hour later
+
+
+@pytest.mark.parametrize(("hz", "each"), [(50.0, 5), (250.0, 25), (1000.0, 100), (4.0, 1)])
+def test_what_is_costly_is_read_ten_times_a_second_at_the_most(hz: float, each: int) -> None:
+    clock = FakeClock()
+    reader = FakeReader(clock)
+    sample_window(
+        [reader],
+        lambda: HostSample(t_mono_ns=clock.now),
+        start_ns=0,
+        duration_ns=2000 * MS,
+        cadence_hz=hz,
+        clock=clock,
+    )
+    interval_ns = round(each * 1e9 / hz)
+    assert reader.details == [i * interval_ns for i in range(1, len(reader.details) + 1)]
+    assert len(reader.details) == 2000 * MS // interval_ns - 1
+
+
+def test_the_sampling_thread_keeps_off_the_measured_cpus_where_one_is_left() -> None:
+    before = os.sched_getaffinity(0)
+    with kept_off(None):
+        assert os.sched_getaffinity(0) == before
+    with kept_off(frozenset(before)):  # nothing would be left
+        assert os.sched_getaffinity(0) == before
+    first = min(before)
+    with kept_off(frozenset({first})):
+        assert os.sched_getaffinity(0) == (before - {first} or before)
+    assert os.sched_getaffinity(0) == before
 
 
 @pytest.mark.parametrize("hz", [1.0, 50.0, 250.0, 1000.0])

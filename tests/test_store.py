@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import pytest
 
+from harness import judged, runner, store
 from harness import plan as planning
-from harness import runner, store
 from harness.axes import Options
 from harness.errors import ResultsError
 from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
@@ -107,3 +109,73 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_starts(tmp_path
     with pytest.raises(ResultsError) as refused:
         store.prepare_root(tmp_path / "file" / "results")
     assert "--results" in str(refused.value)
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+def test_samples_that_were_cut_off_are_told_and_all_the_rest_is_shown(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    samples = path / "samples.parquet"
+    samples.write_bytes(samples.read_bytes()[:-20])
+    run = store.load(path)
+    assert run.damage == ("samples.parquet is damaged: no timelines",)
+    assert run.samples().num_rows == 0
+    assert list(run.sample_batches()) == []
+    assert len(run.trials) == 10
+
+
+def test_one_part_that_was_cut_off_costs_its_own_trial(tmp_path: Path) -> None:
+    path = make_run(tmp_path, finish=False)
+    part = path / "samples" / "000003.parquet"
+    part.write_bytes(part.read_bytes()[:50])
+    run = store.load(path)
+    assert run.damage == ("the samples of 1 trials are damaged and left out",)
+    assert run.samples().num_rows == 9 * 151
+
+
+def test_samples_that_are_no_samples_are_an_error_with_words(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    samples = path / "samples.parquet"
+    data = bytearray(samples.read_bytes())
+    data[20:-400] = b"\xff" * len(data[20:-400])
+    samples.write_bytes(data)
+    run = store.load(path)
+    with pytest.raises(ResultsError, match="cannot be read") as told:
+        run.samples()
+    assert "\n" not in str(told.value)
+    with pytest.raises(ResultsError, match="cannot be read"):
+        list(run.sample_batches())
+
+
+def test_a_list_of_runs_counts_trials_without_reading_them(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    (path / "trials.jsonl").write_bytes(b"no json\n" * 7)
+    (listed,) = store.list_runs(tmp_path).runs
+    assert (listed.path, listed.trials) == (path, 7)
+
+
+def test_samples_of_ours_are_read_when_they_are_named(tmp_path: Path) -> None:
+    make_run(tmp_path).rename(tmp_path / "sample-cpu")
+    with pytest.raises(ResultsError, match="examples are named: sample-cpu"):
+        store.find(tmp_path, None)
+    assert store.find(tmp_path, "sample").path.name == "sample-cpu"
+    own = make_run(tmp_path)
+    assert store.find(tmp_path, None).path == own
+    assert store.find(tmp_path, "cpu").path == own  # and not both
+    assert {run.path.name for run in store.list_runs(tmp_path).runs} == {"sample-cpu", own.name}
+
+
+def test_a_folder_that_is_named_and_is_no_run_says_so(tmp_path: Path) -> None:
+    (tmp_path / "foreign").mkdir()
+    with pytest.raises(ResultsError, match="is not a run"):
+        store.find(tmp_path, str(tmp_path / "foreign"))
+
+
+def test_what_was_worked_out_from_a_run_goes_with_it(tmp_path: Path) -> None:
+    run = store.load(make_run(tmp_path))
+    assert judged.points(run) is judged.points(run)
+    kept = weakref.ref(run)
+    del run
+    gc.collect()
+    assert kept() is None

@@ -27,6 +27,7 @@ from harness import probe
 from harness.engine import image, packing
 from harness.engine.connect import Connection
 from harness.errors import EngineError, EngineRefusedError, MeasurementError, UsageError
+from harness.limits import SHARES_RANGE
 from harness.model import (
     ContainerSpec,
     EngineFacts,
@@ -41,6 +42,10 @@ from harness.probe import SCRATCH
 
 LABEL = "org.limitbench.run"
 """Every container of ours bears it, with the run's name: that is how ``bench clean`` finds them."""
+
+
+SAMPLER_CGROUP = "/cgroup"
+"""Where a sampler's container has its host's /sys/fs/cgroup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,10 @@ class Engine(Protocol):
 
         Its workload ends by itself ``deadline_s`` after its start, whatever happens to us.
         """
+        ...
+
+    def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
+        """A container of the probe's image that may read its host's cgroups, not yet started."""
         ...
 
     def remove_all(self, run: str | None) -> int:
@@ -284,6 +293,43 @@ class DockerEngine:
             )
         return DockerContainer(self._api, created["Id"], stream)
 
+    def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
+        """Its host's /sys/fs/cgroup read-only and the host's cgroup namespace; nothing else.
+
+        It must be on time beside containers that use every CPU, so it may raise its own priority
+        and has the largest shares. (An rtprio limit would need no capability of its own, but runc
+        sets it with those that are left, and is refused.)
+        """
+        if self._image_id is None:
+            self.prepare_images()
+        with _engine_errors("create the sampler's container"):
+            host_config = self._api.create_host_config(
+                network_mode="none",
+                cap_drop=["ALL"],
+                cap_add=["SYS_NICE"],
+                read_only=True,
+                security_opt=["no-new-privileges"],
+                pids_limit=8,
+                log_config=docker.types.LogConfig(type="none"),
+                binds={"/sys/fs/cgroup": {"bind": SAMPLER_CGROUP, "mode": "ro"}},
+                cpu_shares=SHARES_RANGE[1],
+                cgroupns="host",
+            )
+            created = self._api.create_container(
+                self._image_id,
+                command=list(command),
+                name=name,
+                labels={LABEL: run},
+                stdin_open=True,
+                network_disabled=True,
+                user="0:0",  # another user's process would not keep the capability
+                host_config=host_config,
+            )
+            stream = self._api.attach_socket(
+                created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            )
+        return DockerContainer(self._api, created["Id"], stream)
+
     def remove_all(self, run: str | None) -> int:
         """Force-remove the containers that bear our label."""
         label = LABEL if run is None else f"{LABEL}={run}"
@@ -307,7 +353,7 @@ class DockerEngine:
                 (one["Id"], [n.lstrip("/") for n in one["Names"] or []], one["State"])
                 for one in self._api.containers(all=True)
             ]
-        id_ = _chosen(name, listed)
+        id_ = choose_container(name, listed)
         with _engine_errors("describe a container"):
             told = self._api.inspect_container(id_)
         state = told["State"]
@@ -345,7 +391,7 @@ Listed = tuple[str, list[str], str]
 """A container's id, names and state."""
 
 
-def _chosen(name: str, listed: Sequence[Listed]) -> str:
+def choose_container(name: str, listed: Sequence[Listed]) -> str:
     """The id of the container that a user means by a name, an id, or the beginning of one."""
     wanted = name.lstrip("/")
     exact = [id_ for id_, names, _ in listed if wanted in names or wanted == id_]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.engine.containers import Container, Engine
-from harness.errors import UsageError
+from harness.errors import EngineRefusedError, UsageError
 from harness.model import ContainerSpec, EngineFacts, Workload, WorkloadFacts
 
 
@@ -33,6 +33,10 @@ class Sides:
     def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
         """A container on the engine of its side."""
         return self._engines[spec.side].create(name=name, run=run, spec=spec, deadline_s=deadline_s)
+
+    def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
+        """Not there: which side a container is on, its id alone does not tell."""
+        raise EngineRefusedError("an A/B run has no sampler on its engines' hosts.")
 
     def remove_all(self, run: str | None) -> int:
         """Remove a run's containers from every engine; how many there were."""

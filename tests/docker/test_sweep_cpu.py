@@ -120,8 +120,10 @@ def test_the_wrong_containers_cgroup_is_rejected(engine: DockerEngine) -> None:
         pid = idle.start()
 
         def wrong(where: runner.Surroundings) -> runner.Surroundings:
-            right = where.open_cgroup
-            return dataclasses.replace(where, open_cgroup=lambda _pid, _id: right(pid, idle.id))
+            right = where.watch
+            return dataclasses.replace(
+                where, watch=lambda _containers, run, hz: right([(pid, idle.id)], run, hz)
+            )
 
         found = execute(
             engine, "cpu", Options(values="0.5", duration_s=1.0, repeats=2), change=wrong

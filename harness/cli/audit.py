@@ -1,0 +1,125 @@
+"""``bench audit``: how far each source of numbers is from the truth, on this host."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.dialogue import asker, say
+from harness.cli.options import engine_host_option, json_option, results_option
+from harness.errors import MeasurementError, PlanError
+
+if TYPE_CHECKING:
+    from harness.audit import Audit, Cost, Reading
+
+
+@click.command()
+@click.option("--trials", type=int, metavar="N", help="Of each length of window.  [default: 30; 5 "
+              "with --quick]")  # fmt: skip
+@click.option("--quick", is_flag=True, help="Few trials of one and two seconds: a first look.")
+@engine_host_option
+@results_option
+@json_option
+def audit(
+    trials: int | None, quick: bool, engine_host: str | None, results: Path, as_json: bool
+) -> None:
+    """Tell how far each source of numbers is from the truth.
+
+    The same containers are measured by the cgroup's counters and by docker stats at once. The truth
+    of CPU is the workload's own thread clocks, in windows of 2, 5 and 10 s under --cpus 0.1 to 1.5;
+    that of memory is what the workload touched. Takes about 15 minutes, 1 with --quick. The CPU
+    trials are kept as runs.
+    """
+    from harness import audit as auditing
+    from harness import auditor, host, store
+    from harness.cli.measuring import measure
+    from harness.engine import DockerEngine, obtain_engine
+
+    many = trials if trials is not None else 5 if quick else auditing.TRIALS
+    if not 1 <= many <= 10_000:
+        raise PlanError(f"--trials {many} is out of range.", "Give 1 to 10000; 30 tell enough.")
+    store.prepare_root(results)
+    connection = obtain_engine(engine_host, say, asker())
+    engine, host_facts = DockerEngine(connection), host.facts()
+    plans = auditing.cpu_plans(
+        engine.facts().cpus,
+        host_facts.tick_ns,
+        durations_s=(1.0, 2.0) if quick else auditing.DURATIONS_S,
+        trials=many,
+    )
+    found = {}
+    for duration_s, plan in plans.items():
+        say(f"Windows of {duration_s:g} s:")
+        path = measure(replace(plan, sweep=f"audit-{duration_s:g}s"), engine, results)
+        found[duration_s] = store.load(path).trials
+    say("Memory, and what docker stats costs:")
+    try:
+        memory = list(
+            auditor.memory_trials(
+                engine, host_facts, auditing.MEMORY_KINDS, 2 if quick else auditing.MEMORY_TRIALS
+            )
+        )
+        cost = auditor.stats_cost(
+            engine, connection.host, seconds=3.0 if quick else 10.0, rounds=1 if quick else 3
+        )
+    finally:
+        engine.remove_all(auditor.RUN)
+    told = auditing.summarise(found, memory, cost)
+    if not any(reading.errors.n for reading in told.cpu):
+        raise MeasurementError(f"no trial counts: {told.rejected[0]}.", "See `bench doctor`.")
+    if as_json:
+        click.echo(json.dumps(told.as_json(), indent=2))
+    else:
+        _print(told)
+
+
+def _print(told: Audit) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print("CPU: error against the workload's own thread clocks", style="bold")
+    console.print(_table("window", told.cpu, rates=True))
+    console.print("\nMemory: error against what the workload touched", style="bold")
+    console.print(_table("kind: read", told.memory, rates=False))
+    console.print("\nCPU time of one reading of one container", style="bold")
+    for cost in told.costs:
+        console.print(_cost(cost), markup=False)
+    if told.rejected:
+        console.print(f"{len(told.rejected)} of {told.trials} trials rejected: {told.rejected[0]}",
+                      style="yellow", markup=False)  # fmt: skip
+
+
+def _table(what: str, readings: tuple[Reading, ...], *, rates: bool) -> object:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column(what, no_wrap=True)
+    table.add_column("source", no_wrap=True)
+    for name in ("bias", "RMS", "worst", "trials", *(["a second"] if rates else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for reading in readings:
+        errors = reading.errors
+        n = f"{errors.n}" + (f" ({errors.missing} without)" if errors.missing else "")
+        cells = [_share(errors.bias), _share(errors.rms, sign=False), _share(errors.worst), n]
+        if rates:
+            cells.append("-" if reading.rate_hz is None else f"{reading.rate_hz:.3g}")
+        table.add_row(reading.what, reading.source, *cells)
+    return table
+
+
+def _share(value: float | None, *, sign: bool = True) -> str:
+    return "-" if value is None else format(value, "+.3%" if sign else ".3%")
+
+
+def _cost(cost: Cost) -> str:
+    def form(seconds: float | None) -> str:
+        return "not known" if seconds is None else f"{seconds * 1e6:.1f} µs"
+
+    parts = f"{form(cost.client_s)} here, {form(cost.engine_s)} in the engine"
+    return (
+        f"{cost.source:<13} {form(cost.total_s)}: {parts} ({cost.readings} readings; {cost.remark})"
+    )

@@ -1,0 +1,195 @@
+"""Looks at a container that others run: its limits, and windows of its counters. Changes nothing.
+
+Everything is read: the engine's own description, the cgroup's files, docker stats. No container is
+started, no limit is written, no signal is sent. Where the cgroup is not at hand (the engine runs on
+another host), what is left are the limits as the engine tells them and docker stats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from harness.cgroup import (
+    CgroupPaths,
+    CounterReader,
+    effective_limits,
+    kernel_limits,
+    locate,
+    memory_counters,
+)
+from harness.engine.containers import Exit, StatsStream
+from harness.errors import MeasurementError
+from harness.host import HostReader
+from harness.inspection import Observation
+from harness.limits import DEFAULT_PERIOD_US, parse_cpu_list
+from harness.model import (
+    UNLIMITED,
+    ContainerRecord,
+    HostFacts,
+    HostSample,
+    KernelLimits,
+    Outcome,
+    RunningContainer,
+    TrialRecord,
+)
+from harness.sampler import Clock, SystemClock, Window, kept_off, sample_window
+
+MAX_CADENCE_HZ = 1000.0
+
+
+class Onlooked(Protocol):
+    """What looking on needs of an engine."""
+
+    def follow_stats(self, container_id: str) -> StatsStream:
+        """Begin to collect docker stats of a container."""
+        ...
+
+    def how_it_ended(self, container_id: str) -> Exit | None:
+        """How a container ended; None while it runs, or where it is gone."""
+        ...
+
+
+class Onlooker:
+    """A context: descriptors and the stats stream stay open from one window to the next."""
+
+    def __init__(  # noqa: PLR0913 - the rest are what tests replace
+        self,
+        engine: Onlooked,
+        container: RunningContainer,
+        host: HostFacts,
+        *,
+        clock: Clock | None = None,
+        read_host: Callable[[], HostSample] | None = None,
+        proc: Path = Path("/proc"),
+    ) -> None:
+        self._engine, self._container, self._host, self._proc = engine, container, host, proc
+        self._clock = clock or SystemClock()
+        self._read_host = read_host or HostReader().read
+        self._opened: tuple[CgroupPaths, CounterReader] | None = None
+        self._obstacle = ""
+        try:
+            paths = locate(container.pid, container.id, proc)
+            self._opened = paths, CounterReader(paths)
+        except MeasurementError as error:
+            self._obstacle = error.message.rstrip(".")
+        # Its first frame comes after a second and has no predecessor: it begins before any window.
+        self._stats = engine.follow_stats(container.id)
+
+    def __enter__(self) -> Onlooker:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the descriptors back."""
+        if self._opened:
+            self._opened[1].close()
+
+    def look(self, duration_s: float, cadence_hz: float | None = None) -> Observation:
+        """One window from now on, rounded up to whole quota periods; shorter where it ends first.
+
+        ``cadence_hz`` is the host's tick rate by default: the CPU counter does not move faster.
+        MeasurementError where the container ended before there was anything to measure.
+        """
+        start_ns = self._clock.now_ns()
+        if self._opened is None:
+            self._clock.sleep_ns(round(duration_s * 1e9))
+            record = self._record(stats=self._stats.frames(start_ns, self._clock.now_ns()))
+            return Observation(self._container, _trial(record), obstacle=self._obstacle)
+        paths, reader = self._opened
+        before = self._record(
+            kernel=kernel_limits(paths),
+            effective=effective_limits(paths),
+            memory_first=memory_counters(paths),
+            absent=reader.absent,
+        )
+        period_s = _period_s(before.kernel)
+        whole_s = math.ceil(duration_s / period_s - 1e-9) * period_s
+        window = self._window(before, reader, whole_s, cadence_hz)
+        # The files go with the container: what was read last is where it ended.
+        samples = tuple(s for s in window.samples[0] if s.cpu_usage_ns is not None)
+        if len(samples) < 2:
+            raise MeasurementError(
+                f"{self._container.name} ended before it could be measured.", "Start it again."
+            )
+        gone = len(samples) < len(window.samples[0])
+        record = replace(
+            before,
+            first=samples[0],
+            last=samples[-1],
+            stats=self._stats.frames(start_ns, self._clock.now_ns()),
+            kernel_after=None if gone else kernel_limits(paths),
+            memory_last=None if gone else memory_counters(paths),
+        )
+        trial = _trial(
+            record,
+            host_first=window.host_first,
+            host_last=window.host_last,
+            sampler=window.cost,
+        )
+        return Observation(
+            self._container, trial, samples=samples, ended=self._ending() if gone else ""
+        )
+
+    def _window(
+        self,
+        before: ContainerRecord,
+        reader: CounterReader,
+        duration_s: float,
+        cadence_hz: float | None,
+    ) -> Window:
+        pinned = before.effective.cpuset_cpus if before.effective else None
+        alive = self._proc / str(self._container.pid)
+        with kept_off(parse_cpu_list(pinned) if pinned else None):
+            return sample_window(
+                [reader],
+                self._read_host,
+                start_ns=self._clock.now_ns(),
+                duration_ns=round(duration_s * 1e9),
+                cadence_hz=cadence_hz or min(MAX_CADENCE_HZ, 1e9 / self._host.tick_ns),
+                clock=self._clock,
+                done=lambda: not alive.exists(),
+            )
+
+    def _record(self, **measured: Any) -> ContainerRecord:
+        # What was asked for is known only as the engine holds it.
+        limits = self._container.limits
+        return ContainerRecord(requested=limits, engine=limits, **measured)
+
+    def _ending(self) -> str:
+        ended = self._engine.how_it_ended(self._container.id)
+        if ended is None:
+            return "it ended and is gone"
+        killed = ", OOM-killed" if ended.oom_killed else ""
+        return f"it ended with exit code {ended.exit_code}{killed}"
+
+
+def _trial(record: ContainerRecord, **measured: Any) -> TrialRecord:
+    """A window of somebody else's container, as a trial: so that it is judged by the same code."""
+    return TrialRecord(
+        index=0,
+        block=0,
+        point_id="",
+        outcome=Outcome.COMPLETED,
+        started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        containers=(record,),
+        **measured,
+    )
+
+
+def _period_s(kernel: KernelLimits | None) -> float:
+    quota_us = kernel.cpu_quota_us if kernel else None
+    period_us = kernel.cpu_period_us if kernel else None
+    if quota_us in (None, UNLIMITED) or not period_us:
+        period_us = DEFAULT_PERIOD_US
+    return period_us / 1e6

@@ -1,0 +1,244 @@
+"""Sampling on the engine's host from within a container: for cgroup files that are not at hand.
+
+A remote engine, or Docker Desktop's machine, has the counters where we cannot read them. The
+sidecar is the probe's ``sample`` mode in a container of its own, with the host's cgroup namespace
+and /sys/fs/cgroup read-only, and without a network. It gives the raw bytes of
+the same files at the same cadence, in its host's own monotonic time, once the window is over; they
+are parsed here by the code that parses ours. See docs/decisions/008.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness import cgroup
+from harness.cgroup import CgroupPaths, RawSample
+from harness.engine.containers import SAMPLER_CGROUP, Container
+from harness.errors import EngineRefusedError
+from harness.host import parse_host_sample
+from harness.model import (
+    EffectiveLimits,
+    EngineFacts,
+    KernelLimits,
+    MemoryCounters,
+    SamplerCost,
+)
+from harness.sampler import DETAIL_HZ, Clock, Window, quantile
+from harness.watch import Watched
+
+_READY_TIMEOUT_S = 20.0
+_REPORT_TIMEOUT_S = 60.0
+_DEADLINE_S = 7200
+"""It ends by itself when its input does; this is for an engine that keeps that open for ever."""
+_LOOK_NS = 2_000_000
+
+
+class SamplingEngine(Protocol):
+    """What a sidecar needs of an engine."""
+
+    def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
+        """A container that may read its host's cgroups, not yet started."""
+        ...
+
+
+class Sidecar:
+    """A ``Watch`` of one trial's containers. EngineRefusedError where it may not be there."""
+
+    def __init__(  # noqa: PLR0913 - who asks whom, about what
+        self,
+        engine: SamplingEngine,
+        facts: EngineFacts,
+        containers: Sequence[Watched],
+        clock: Clock,
+        *,
+        run: str,
+        cadence_hz: float,
+    ) -> None:
+        self._version, self._clock = facts.cgroup_version, clock
+        self._ids = [container_id for _, container_id in containers]
+        self._mirror = tempfile.TemporaryDirectory(prefix="limitbench-")
+        self._container = engine.create_sampler(
+            name=f"limitbench-sampler-{self._ids[0][:12]}",
+            run=run,
+            command=command(self._version, self._ids, cadence_hz),
+        )
+        try:
+            self._container.start()
+            ready = self._hear(_READY_TIMEOUT_S, "ready")
+            self._realtime = bool(ready["realtime"])
+            self._paths = self._mirrored(ready["files"])
+        except BaseException:
+            self.close()
+            raise
+        self.absent: Sequence[dict[str, str]] = [{} for _ in self._ids]
+
+    def limits(self) -> Sequence[KernelLimits]:
+        """As they were read last: when the sidecar was ready, or after its window."""
+        return [cgroup.kernel_limits(paths) for paths in self._paths]
+
+    def effective(self) -> Sequence[EffectiveLimits]:
+        """From the same files, and those of every cgroup above."""
+        return [cgroup.effective_limits(paths) for paths in self._paths]
+
+    def memory(self) -> Sequence[MemoryCounters]:
+        """As it was read last."""
+        return [cgroup.memory_counters(paths) for paths in self._paths]
+
+    def window(
+        self, start_ns: int, duration_ns: int, cadence_hz: float, done: Callable[[], bool] | None
+    ) -> Window:
+        """The window, in the time of the sidecar's host: the start comes through some ms late."""
+        clock = self._clock
+        warmup_ns = max(0, start_ns - clock.now_ns())
+        self._container.write_line(f"go {warmup_ns} {duration_ns}")
+        clock.sleep_ns(start_ns - clock.now_ns())
+        while (left_ns := start_ns + duration_ns - clock.now_ns()) > 0:
+            if done is not None and done():
+                break
+            clock.sleep_ns(left_ns if done is None else min(left_ns, _LOOK_NS))
+        if done is None:
+            # What was told takes its time to arrive: a "stop" must not overtake its window's end.
+            clock.sleep_ns(50_000_000)
+        self._container.write_line("stop")
+        report = self._hear(_REPORT_TIMEOUT_S, "report")
+        self._paths = self._mirrored(report["files"])
+        window = parse_report(report, self._version, len(self._ids))
+        self.absent = [
+            cgroup.absent_counters(self._version, _missing(self._version, report, i), unified)
+            for i, unified in enumerate("unified" in paths.folders for paths in self._paths)
+        ]
+        return replace(window, cost=replace(window.cost, realtime=self._realtime))
+
+    def close(self) -> None:
+        """Remove it and what it told."""
+        self._container.remove()
+        self._mirror.cleanup()
+
+    def _hear(self, timeout_s: float, kind: str) -> dict[str, Any]:
+        try:
+            said = json.loads(self._container.read_line(timeout_s))
+            if said["probe"] != kind:
+                raise ValueError(f"it said {said['probe']}")
+        except (EOFError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            reason = self._container.stderr() or str(error)
+            raise EngineRefusedError(
+                f"the sampler's container does not do its work: {reason}.", "See `bench doctor`."
+            ) from None
+        found: dict[str, Any] = said
+        return found
+
+    def _mirrored(self, files: Sequence[dict[str, Any]]) -> list[CgroupPaths]:
+        """The files as they were told, in a folder of ours: so the code that reads ours reads them.
+
+        EngineRefusedError where a container was not found at all.
+        """
+        own: dict[int, dict[str, Path]] = {}
+        for one in files:
+            folder = Path(self._mirror.name) / one["path"].lstrip("/")
+            hierarchy = one["path"].split("/")[1] if self._version == 1 else ""
+            # The container's own folder is told first, and then those above it.
+            own.setdefault(one["id"], {}).setdefault(hierarchy, folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            if one["text"] is not None:
+                (folder / one["name"]).write_text(one["text"])
+        missing = [id_ for i, id_ in enumerate(self._ids) if i not in own]
+        if missing:
+            raise EngineRefusedError(
+                f"the sampler does not find the cgroup of {missing[0][:12]}.", "See `bench doctor`."
+            )
+        root = Path(self._mirror.name)
+        if self._version == 1:
+            roots = {name: root / name for name in ("cpu", "cpuacct", "cpuset", "memory")}
+            return [CgroupPaths(1, own[i], roots) for i in range(len(self._ids))]
+        names = ("cpu", "cpuacct", "cpuset", "memory", "unified")
+        return [
+            CgroupPaths(2, dict.fromkeys(names, own[i][""]), dict.fromkeys(names, root))
+            for i in range(len(self._ids))
+        ]
+
+
+def _missing(version: int, report: dict[str, Any], container: int) -> set[str]:
+    """The files that a container does not have, by its first sample."""
+    sample = next(one for one in report["samples"] if one[0] == container)
+    names = [name for _, name in (*cgroup.TICK_FILES[version], *cgroup.DETAIL_FILES[version])]
+    texts = (*sample[4], *sample[5])
+    return {name for name, text in zip(names, texts, strict=False) if text is None}
+
+
+def command(version: int, ids: Sequence[str], cadence_hz: float) -> list[str]:
+    """The sampler's command line: which files, of which containers, how often."""
+
+    def option(name: str, files: Sequence[cgroup.File]) -> list[str]:
+        # On v2 there is one hierarchy, which has no name.
+        said = [f"{controller if version == 1 else ''}:{file}" for controller, file in files]
+        return [word for text in said for word in (f"--{name}", text)]
+
+    details = list(cgroup.DETAIL_FILES[version])
+    details += [cgroup.PERCPU_FILE] if version == 1 else []
+    return [
+        "sample",
+        *("--deadline", str(_DEADLINE_S), "--root", SAMPLER_CGROUP),
+        *("--rate", str(max(1, round(cadence_hz)))),
+        *("--detail-every", str(max(1, math.ceil(cadence_hz / DETAIL_HZ)))),
+        *[word for id_ in ids for word in ("--id", id_)],
+        *option("tick", cgroup.TICK_FILES[version]),
+        *option("detail", details),
+        *option("up", cgroup.STATE_FILES[version]),
+        *[word for path in host_files(version) for word in ("--host", path)],
+    ]
+
+
+def host_files(version: int) -> list[str]:
+    """What is read of the host at the edges, in the order of ``parse_host_sample``."""
+    root = {
+        1: ("cpuacct/cpuacct.usage", "cpuacct/cpuacct.usage_percpu"),
+        2: ("cpu.stat", "cpu.stat"),
+    }[version]
+    return [*(f"{SAMPLER_CGROUP}/{name}" for name in root), "/proc/stat", "/proc/meminfo"]
+
+
+def parse_report(report: dict[str, Any], version: int, containers: int) -> Window:
+    """A window from what the sampler told. EngineRefusedError where it is not whole."""
+    if not report["complete"]:
+        raise EngineRefusedError(
+            "the sampler's memory was full before the window's end.",
+            "Lower --cadence or --duration.",
+        )
+    raw: list[list[tuple[RawSample, bytes | None]]] = [[] for _ in range(containers)]
+    lateness: list[int] = []
+    for number, t_ns, span_ns, late_ns, files, details in report["samples"]:
+        percpu = details.pop() if version == 1 and details else None
+        sample = RawSample(t_ns, span_ns, _bytes(files), _bytes(details))
+        raw[number].append((sample, percpu and percpu.encode()))
+        lateness.append(late_ns)
+    lateness.sort()
+    first, last = (
+        parse_host_sample(version, report[edge]["t_ns"], _bytes(report[edge]["texts"]))
+        for edge in ("host_first", "host_last")
+    )
+    cost = SamplerCost(
+        ticks=report["ticks"],
+        missed=report["missed"],
+        lateness_p50_ns=quantile(lateness, 0.50),
+        lateness_p99_ns=quantile(lateness, 0.99),
+        cpu_ns=report["cpu_ns"],
+    )
+    samples = tuple(
+        tuple(
+            # As ours: CPU time on each CPU at the edges alone.
+            cgroup.parse_sample(version, one, percpu if i in (0, len(series) - 1) else None)
+            for i, (one, percpu) in enumerate(series)
+        )
+        for series in raw
+    )
+    return Window(samples, first, last, cost)
+
+
+def _bytes(texts: Sequence[str | None]) -> tuple[bytes | None, ...]:
+    return tuple(text if text is None else text.encode("latin-1") for text in texts)

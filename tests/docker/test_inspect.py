@@ -1,0 +1,122 @@
+"""``bench inspect`` on containers of others: what it tells, and that it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import host, probe
+from harness.engine import Connection, Container, DockerEngine
+from harness.errors import MeasurementError, UsageError
+from harness.model import ContainerSpec, Limits, Workload
+
+pytestmark = pytest.mark.engine
+
+MIB = 1 << 20
+BENCH = [sys.executable, "-c", "from harness.cli import main; main()"]
+
+
+@pytest.fixture
+def engine(engine_connection: Connection) -> DockerEngine:
+    return DockerEngine(engine_connection)
+
+
+@pytest.fixture
+def throttled(engine: DockerEngine) -> Iterator[Container]:
+    """One thread that wants a CPU and may have 0.3 of it."""
+    limits = Limits(cpus=0.3, memory_bytes=32 * MIB, memory_swap_bytes=32 * MIB)
+    spec = ContainerSpec(limits=limits, workload=Workload(threads=1))
+    container = engine.create(name="limitbench-onlooked", run="inspect", spec=spec, deadline_s=60)
+    try:
+        container.start()
+        container.read_line(20)
+        container.write_line(probe.go(0, 60_000_000_000))
+        time.sleep(0.5)
+        yield container
+    finally:
+        container.remove()
+
+
+def bench(engine: DockerEngine, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*BENCH, "inspect", "--engine-host", engine.facts().host, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "COLUMNS": "80"},
+        check=False,
+    )
+
+
+def described(engine: DockerEngine, name: str) -> dict[str, Any]:
+    told: dict[str, Any] = engine._connection.api.inspect_container(name)
+    return {key: told[key] for key in ("HostConfig", "State", "Config")}
+
+
+def test_a_throttled_container_is_told_as_it_is_and_left_as_it_was(
+    engine: DockerEngine, throttled: Container
+) -> None:
+    before = described(engine, throttled.id)
+    done = bench(engine, "limitbench-onl", "--duration", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    use = told["use"]
+    assert use["cpus"] == pytest.approx(0.3, rel=0.1)
+    assert use["throttled_periods"] / use["periods"] > 0.8
+    tick_s = host.tick_ns() / 1e9
+    # 70 ms, but for whole skipped periods after a burst that overshot.
+    assert 0.07 - 3 * tick_s <= use["longest_stretch_s"] <= 0.27
+    assert use["memory_limit_bytes"] == 32 * MIB
+    assert use["stats_frames"] >= 1
+    rows = {row["option"]: row for row in told["limits"]}
+    assert rows["--cpus"]["requested"] == "0.3"
+    assert rows["--cpus"]["kernel"] == "30000/100000 µs"
+    assert any("at its limit" in finding["text"] for finding in told["findings"])
+    assert described(engine, throttled.id) == before
+
+
+def test_it_fits_80_columns_and_watching_ends_with_ctrl_c(
+    engine: DockerEngine, throttled: Container
+) -> None:
+    done = bench(engine, throttled.id[:12], "--duration", "1")
+    assert done.returncode == 0, done.stderr
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert "--memory-reservation" in done.stdout
+    with subprocess.Popen(
+        [*BENCH, "inspect", "--engine-host", engine.facts().host, throttled.id, "--watch",
+         "--duration", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parents[2],
+    ) as watching:  # fmt: skip
+        assert watching.stdout is not None
+        head, first, second = (watching.stdout.readline() for _ in range(3))
+        watching.send_signal(signal.SIGINT)
+        rest, errors = watching.communicate(timeout=20)
+    assert "throttled" in head
+    assert first.split()[2].endswith("%")
+    assert second
+    assert "at its limit" in rest
+    assert watching.returncode == 0, errors
+
+
+def test_what_cannot_be_inspected(engine: DockerEngine, throttled: Container) -> None:
+    done = bench(engine, "nobody")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no container 'nobody'" in done.stderr
+    assert "limitbench-onlooked" in done.stderr
+    with pytest.raises(UsageError):
+        engine.find("nobody")
+    throttled.write_line(probe.STOP)
+    throttled.wait(10)
+    with pytest.raises(MeasurementError, match="is not running: exited, exit code 0"):
+        engine.find("limitbench-onlooked")

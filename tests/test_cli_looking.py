@@ -1,0 +1,106 @@
+"""``bench inspect``, ``bench audit`` and ``--until`` from the command line, without an engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.audit import CGROUP, STATS, Audit, Cost, Errors, Reading
+from harness.cli import audit as audit_command
+from harness.cli import inspect as inspect_command
+from harness.inspection import inspect
+from tests.fakes import ENGINE_FACTS, HOST_FACTS
+from tests.test_cli import NO_ENGINE, bench, one_line
+from tests.test_inspection import observation, schedule
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("inspect",), 2, ("Missing argument 'CONTAINER'",)),
+        (("inspect", "x", "--duration", "0"), 2, ("--duration 0 is out of range", "1 to 3600")),
+        (("inspect", "x", "--engine-host", NO_ENGINE), 4, ("/nonexistent/docker.sock",)),
+        (("audit", "--trials", "0"), 2, ("--trials 0 is out of range",)),
+        (("sweep", "cpu", "--until", "1"), 2, ("'1' is not a percentage", "1%")),
+        (("sweep", "cpu", "--until", "200%"), 2, ("--until 200.00% is out of range",)),
+        (("sweep", "cpu", "--most-repeats", "9"), 2, ("--most-repeats needs --until",)),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    tmp_path: Path, args: tuple[str, ...], code: int, words: tuple[str, ...]
+) -> None:
+    one_line(bench(*args, cwd=tmp_path), code, *words)
+
+
+def test_without_an_engine_nothing_is_started_to_look_at(tmp_path: Path) -> None:
+    folder = tmp_path / "engine"
+    result = bench(
+        "inspect", "web", cwd=tmp_path, BENCH_ENGINE_DIR=str(folder), DOCKER_HOST=NO_ENGINE
+    )
+    one_line(result, 4, "does not answer")
+    assert not folder.exists()
+
+
+def test_until_is_part_of_the_plan(tmp_path: Path) -> None:
+    done = bench(
+        "sweep", "cpu", "--until", "0.5%", "--values", "0.5", "--dry-run", "--json", cwd=tmp_path,
+        BENCH_ENGINE_DIR=str(tmp_path / "engine"),
+    )  # fmt: skip
+    assert json.loads(done.stdout)["trials"] == 5
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_an_inspection_fits_its_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    seen = observation(
+        schedule(quota_ms=50, threads=1), absent={"cpu_some_us": "this kernel keeps no pressure"}
+    )
+    said = _said(lambda: inspect_command._print(inspect(seen, ENGINE_FACTS, HOST_FACTS), False))
+    lines = said.splitlines()
+    assert max(len(line) for line in lines) <= columns
+    assert "web-1 (c0ffeec0ffee, image nginx:1.25)" in lines[0]
+    assert "50000/100000 µs" in said
+    assert "- (this kernel keeps no pressure)" in said
+    assert "→ Raise --cpus, or give it less to do." in said
+
+
+def test_a_watched_window_is_a_line_of_80_columns() -> None:
+    use = inspect(observation(schedule(quota_ms=50, threads=1)), ENGINE_FACTS, HOST_FACTS).use
+    head, line = _said(lambda: inspect_command._print_line(use, 0)).splitlines()
+    assert len(head) <= 80
+    assert len(line) == len(head)
+    assert "0.500" in line
+    assert "100%" in line
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_an_audit_fits_its_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    readings = (
+        Reading(CGROUP, "10 s", Errors.of([0.0001] * 30), 250.3),
+        Reading(STATS, "10 s", Errors.of([0.02] * 25 + [None] * 5), 0.9),
+    )
+    found = Audit(
+        cpu=readings,
+        memory=(Reading(CGROUP, "tmpfs: page cache", Errors.of([None]), None),),
+        costs=(Cost(CGROUP, 6e-5, 0.0, 100), Cost(STATS, 3e-4, None, 9, "not here")),
+        trials=60,
+        rejected=("other processes used 0.30 CPUs",),
+    )
+    said = _said(lambda: audit_command._print(found))
+    assert max(len(line) for line in said.splitlines()) <= columns
+    assert "+2.000%" in said
+    assert "25 (5 without)" in said
+    assert "not known in the engine" in said
+    assert "1 of 60 trials rejected" in said
+
+
+def _said(speak: object) -> str:
+    """What is printed, as to a file: rich and click both write to stdout."""
+    import click  # noqa: PLC0415 - a command made here, to run what prints
+
+    command = click.Command("speak", callback=speak)  # type: ignore[arg-type]
+    return CliRunner().invoke(command, catch_exceptions=False).stdout

@@ -1,0 +1,267 @@
+"""What an operator is told: each sentence from the counters that make it true, on a known truth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import inspection
+from harness.inspection import Inspection, Observation, longest_stretch_s
+from harness.model import (
+    ContainerRecord,
+    EffectiveLimits,
+    HostSample,
+    KernelLimits,
+    Limits,
+    MemoryCounters,
+    Outcome,
+    RunningContainer,
+    Sample,
+    StatsFrame,
+    TrialRecord,
+)
+from tests.fakes import ENGINE_FACTS, HOST_FACTS
+
+MS = 1_000_000
+MIB = 1 << 20
+
+
+def schedule(
+    *, quota_ms: float, threads: int, busy_ms: float = 100, seconds: float = 3, hz: float = 250
+) -> tuple[Sample, ...]:
+    """A container of ``threads`` that want ``busy_ms`` of CPU each in every period of 100 ms.
+
+    They run at once from the period's start, until they are done or the quota is spent; what is
+    throttled is counted when the next period lets it go, once for each CPU.
+    """
+    running_ms = min(busy_ms, quota_ms / threads)
+    held_ms = 100 - running_ms if busy_ms > running_ms else 0.0
+    out = []
+    for i in range(round(seconds * hz) + 1):
+        at_ms = i * 1000 / hz
+        full, rest = divmod(at_ms, 100)
+        out.append(
+            Sample(
+                t_mono_ns=round(at_ms * MS),
+                cpu_usage_ns=round((full * running_ms + min(rest, running_ms)) * threads * MS),
+                nr_periods=int(full),
+                nr_throttled=int(full) if held_ms else 0,
+                throttled_ns=round(full * held_ms * threads * MS),
+                memory_bytes=32 * MIB,
+                total_bytes=32 * MIB,
+                anon_bytes=20 * MIB,
+                file_bytes=12 * MIB,
+                oom_kills=0,
+            )
+        )
+    return tuple(out)
+
+
+def observation(samples: tuple[Sample, ...], **record: Any) -> Observation:
+    limits = record.pop("limits", Limits(cpus=0.5, memory_bytes=64 * MIB,
+                                         memory_swap_bytes=64 * MIB))  # fmt: skip
+    seen = {key: record.pop(key) for key in ("obstacle", "ended") if key in record}
+    container = RunningContainer(
+        id="c0ffee" * 10 + "c0ff", name="web-1", image="nginx:1.25", pid=77,
+        state=record.pop("state", "running"), started_at="2026-01-01T00:00:00.1Z", limits=limits,
+    )  # fmt: skip
+    kernel = KernelLimits(
+        cpu_quota_us=50_000, cpu_period_us=100_000, cpu_shares=1024, cpuset_cpus="0-1",
+        memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB, memory_reservation_bytes=-1,
+    )  # fmt: skip
+    whole = {
+        "kernel": kernel,
+        "effective": EffectiveLimits(cpus=0.5, cpuset_cpus="0-1", memory_bytes=64 * MIB,
+                                     memory_swap_bytes=64 * MIB),
+        "memory_first": MemoryCounters(limit_hits=0, oom_kills=0),
+        "memory_last": MemoryCounters(limit_hits=0, oom_kills=0),
+        **record,
+    }  # fmt: skip
+    one = ContainerRecord(
+        requested=limits, engine=limits, first=samples[0] if samples else None,
+        last=samples[-1] if samples else None, **whole,
+    )  # fmt: skip
+    trial = TrialRecord(
+        index=0, block=0, point_id="", outcome=Outcome.COMPLETED, started_at="",
+        containers=(one,),
+        host_first=HostSample(t_mono_ns=0, root_usage_ns=0, steal_ns=(0, 0)),
+        host_last=HostSample(t_mono_ns=3000 * MS, root_usage_ns=3000 * MS, steal_ns=(0, 0)),
+    )  # fmt: skip
+    return Observation(container, trial, samples=samples, **seen)
+
+
+def told(samples: tuple[Sample, ...], **record: Any) -> Inspection:
+    return inspection.inspect(observation(samples, **record), ENGINE_FACTS, HOST_FACTS)
+
+
+def sentences(found: Inspection) -> str:
+    return "\n".join(f"{f.grade} {f.subject}: {f.text}" for f in found.findings)
+
+
+def test_bursts_are_told_from_a_load_that_wants_more() -> None:
+    bursts = told(schedule(quota_ms=50, threads=2, busy_ms=100, seconds=3))
+    assert "at its limit: it used 100% of 0.5 CPUs and was throttled in 100%" in sentences(bursts)
+    samples = schedule(quota_ms=50, threads=2)
+    # Half of the periods at full load, half idle: half of the limit, and throttled all the same.
+    idle = [replace(s, t_mono_ns=s.t_mono_ns + samples[-1].t_mono_ns,
+                    cpu_usage_ns=samples[-1].cpu_usage_ns, nr_periods=samples[-1].nr_periods,
+                    nr_throttled=samples[-1].nr_throttled,
+                    throttled_ns=samples[-1].throttled_ns) for s in samples[1:]]  # fmt: skip
+    found = told((*samples, *idle))
+    assert found.use.cpus == pytest.approx(0.25)
+    assert "throttled in 100% of its periods although it used only 50%" in sentences(found)
+    assert "not throttled" in sentences(told(schedule(quota_ms=50, threads=1, busy_ms=30)))
+
+
+@given(quota_ms=st.integers(5, 90), threads=st.integers(1, 2), hz=st.sampled_from([100, 250, 1000]))
+def test_the_longest_stretch_is_right_to_within_two_samples(
+    quota_ms: int, threads: int, hz: int
+) -> None:
+    found = longest_stretch_s(schedule(quota_ms=quota_ms, threads=threads, hz=hz))
+    truth_s = (100 - quota_ms / threads) / 1e3
+    assert found == pytest.approx(truth_s, abs=2 / hz)
+
+
+def test_without_a_quota_throttling_is_not_counted_and_that_is_not_zero() -> None:
+    samples = tuple(
+        replace(s, nr_periods=0, nr_throttled=0, throttled_ns=0)
+        for s in schedule(quota_ms=100, threads=1)
+    )
+    found = told(
+        samples,
+        limits=Limits(),
+        kernel=KernelLimits(cpu_quota_us=-1, cpu_period_us=100_000),
+        effective=EffectiveLimits(cpuset_cpus="0-1"),
+    )
+    assert (found.use.periods, found.use.throttled_periods, found.use.longest_stretch_s) == (
+        None,
+        None,
+        None,
+    )
+    assert "without a CPU quota" in found.absent["throttling"]
+    assert "no quota: it used 1.000 of the 2 CPUs" in sentences(found)
+    assert "memory: no limit" in sentences(found)
+
+
+def test_limits_stand_side_by_side_and_the_cgroup_that_binds_is_named() -> None:
+    effective = EffectiveLimits(
+        cpus=0.3, cpus_at="/pods", cpuset_cpus="0", memory_bytes=32 * MIB, memory_at="/pods",
+        memory_swap_bytes=64 * MIB,
+    )  # fmt: skip
+    found = told(schedule(quota_ms=50, threads=1, busy_ms=10), effective=effective)
+    rows = {row.option: row for row in found.limits}
+    assert rows["--cpus"].requested == "0.5"
+    assert rows["--cpus"].engine == rows["--cpus"].kernel == "50000/100000 µs"
+    assert (rows["--cpus"].effective, rows["--cpus"].at) == ("0.3 CPUs", "/pods")
+    assert (rows["--memory"].effective, rows["--memory"].at) == ("32.0 MiB", "/pods")
+    assert rows["--cpuset-cpus"].requested == "not set"
+    assert rows["--cpuset-cpus"].effective == "0"
+    assert "CPU is bound above the container: /pods allows 0.3 CPUs" in sentences(found)
+
+
+def test_a_limit_that_the_kernel_does_not_hold_is_bad() -> None:
+    kernel = KernelLimits(cpu_quota_us=20_000, cpu_period_us=100_000, memory_bytes=64 * MIB)
+    found = told(schedule(quota_ms=20, threads=1), kernel=kernel)
+    assert "bad limits: --cpus: requested 50000/100000 µs, the kernel holds 20000/100000 µs" in (
+        sentences(found)
+    )
+
+
+@pytest.mark.parametrize(
+    ("anon", "cache", "grade", "words"),
+    [
+        (60, 2, "bad", "an OOM kill is near"),
+        (8, 54, "ok", "page cache, which gives way"),
+        (20, 12, "ok", "32.0 MiB of 64.0 MiB (50%)"),
+    ],
+)
+def test_page_cache_is_told_from_memory_that_kills(
+    anon: int, cache: int, grade: str, words: str
+) -> None:
+    samples = tuple(
+        replace(s, memory_bytes=(anon + cache) * MIB, total_bytes=(anon + cache) * MIB,
+                anon_bytes=anon * MIB, file_bytes=cache * MIB)
+        for s in schedule(quota_ms=50, threads=1, busy_ms=10)
+    )  # fmt: skip
+    assert any(
+        finding.grade == grade and finding.subject == "memory" and words in finding.text
+        for finding in told(samples).findings
+    )
+
+
+def test_kills_hits_and_swap() -> None:
+    first, *rest = schedule(quota_ms=50, threads=1, busy_ms=10)
+    rest[-1] = replace(rest[-1], oom_kills=2, total_bytes=40 * MIB)
+    found = told((first, *rest), memory_last=MemoryCounters(limit_hits=17, oom_kills=2))
+    assert "bad memory: the kernel killed 2 processes in it for memory just now" in sentences(found)
+    assert "it met its limit 17 times" in sentences(found)
+    assert "8.0 MiB of it is swapped out" in sentences(found)
+    old = told(tuple(replace(s, oom_kills=1) for s in (first, *rest)))
+    assert "has killed 1 process in it" in sentences(old)
+
+
+def test_pressure_is_a_share_of_the_window_and_throttling_is_not_blamed_on_others() -> None:
+    samples = schedule(quota_ms=50, threads=1, busy_ms=10)
+    waiting = [
+        replace(s, cpu_some_us=i * 400, cpu_full_us=0, memory_some_us=i * 800,
+                memory_full_us=i * 800, io_some_us=0, io_full_us=0)
+        for i, s in enumerate(samples)
+    ]  # fmt: skip
+    found = told(tuple(waiting))
+    assert found.use.cpu_some == pytest.approx(0.1)
+    assert "waited for a CPU 10% of the time without being throttled" in sentences(found)
+    assert "bad pressure: all of it waited for memory 20% of the time" in sentences(found)
+    throttled = [replace(w, nr_throttled=w.nr_periods) for w in waiting]
+    assert "waited for a CPU" not in sentences(told(tuple(throttled)))
+
+
+def test_what_the_kernel_does_not_have_is_none_with_the_reason() -> None:
+    found = told(schedule(quota_ms=50, threads=1), absent={"cpu_some_us": "no PSI here"})
+    assert found.use.cpu_some is None
+    assert found.absent["cpu_some_us"] == "no PSI here"
+
+
+def test_docker_stats_beside_it() -> None:
+    frames = tuple(
+        StatsFrame(read="", cpu_percent=percent, memory_bytes=20 * MIB, t_mono_ns=at * 500 * MS)
+        for at, percent in ((1, 90.0), (3, 60.0), (5, 64.0))
+    )
+    found = told(schedule(quota_ms=50, threads=1), stats=frames)
+    assert found.use.stats_cpus == pytest.approx(0.71 + 1 / 300)
+    # The first frame's time began before it, so it is no part of the comparison.
+    assert "it says 0.620 CPUs, +24% against the kernel's own 0.500" in sentences(found)
+    assert "it says" not in sentences(told(schedule(quota_ms=50, threads=1), stats=frames[:1]))
+
+
+def test_an_end_a_pause_and_a_cgroup_that_is_not_here() -> None:
+    samples = schedule(quota_ms=50, threads=1)
+    ended = told(samples, ended="it ended with exit code 137, OOM-killed", memory_last=None)
+    assert ended.findings[0].grade == "bad"
+    assert "exit code 137, OOM-killed, 3.0 s into the window" in ended.findings[0].text
+    assert ended.use.limit_hits is None
+    assert "docker unpause web-1" in told(samples, state="paused").findings[0].remedy
+    remote = told((), obstacle="the engine runs on another host", kernel=None, effective=None,
+                  memory_first=None, memory_last=None)  # fmt: skip
+    assert remote.use.cpus is None
+    assert {row.kernel for row in remote.limits} == {"not read"}
+    assert "docker stats alone" in sentences(remote)
+
+
+def test_a_period_below_a_tick_is_named() -> None:
+    kernel = KernelLimits(cpu_quota_us=1000, cpu_period_us=2000)
+    found = told(schedule(quota_ms=50, threads=1), kernel=kernel,
+                 limits=Limits(cpu_quota_us=1000, cpu_period_us=2000))  # fmt: skip
+    assert "its period of 2000 µs is shorter than the scheduler's tick (4 ms)" in sentences(found)
+
+
+def test_it_is_plain_data_too() -> None:
+    found = told(schedule(quota_ms=50, threads=1)).as_json()
+    again = json.loads(json.dumps(found))
+    assert again["container"]["name"] == "web-1"
+    assert again["use"]["cpus"] == pytest.approx(0.5)
+    assert {"option", "requested", "engine", "kernel", "effective", "at"} == set(again["limits"][0])

@@ -1,0 +1,194 @@
+"""Who watches a trial from outside: the sampler's telling, and what is left without anybody."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import analysis, cgroup, runner, sidecar
+from harness import plan as planning
+from harness.axes import Options
+from harness.cgroup import CgroupPaths, CounterReader
+from harness.engine.containers import SAMPLER_CGROUP, Exit
+from harness.errors import EngineRefusedError
+from harness.host import parse_host_sample
+from harness.model import EngineFacts, Outcome, TrialRecord
+from harness.sampler import SystemClock
+from harness.sidecar import Sidecar
+from harness.watch import BlindWatch
+from tests.fakes import ENGINE_FACTS, World
+from tests.probing import Running
+from tests.test_cgroup import ID, v1_host, v2_host
+
+V2_FACTS = replace(ENGINE_FACTS, cgroup_version=2)
+
+
+class AsContainer:
+    """A sampler that runs as a plain process, on a tree of files of ours."""
+
+    def __init__(self, probe: Path, root: Path, command: Sequence[str]) -> None:
+        words = [word.replace(SAMPLER_CGROUP, str(root)) for word in command]
+        self.id = "sampler"
+        self._running = Running(probe, *words)
+
+    def start(self) -> int:
+        return self._running.process.pid
+
+    def read_line(self, timeout_s: float) -> str:
+        assert self._running.process.stdout is not None
+        line = self._running.process.stdout.readline()
+        if not line:
+            raise EOFError
+        return line
+
+    def write_line(self, text: str) -> None:
+        self._running.tell(text)
+
+    def stderr(self) -> str:
+        self._running.process.wait(5)
+        return self._running.end()[1]
+
+    def wait(self, timeout_s: float) -> Exit:
+        return Exit(self._running.process.wait(timeout_s), oom_killed=False)
+
+    def remove(self) -> None:
+        self._running.clear_away()
+
+
+class Engine:
+    def __init__(self, probe: Path, root: Path) -> None:
+        self._probe, self._root = probe, root
+        self.runs: list[str] = []
+
+    def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> AsContainer:
+        self.runs.append(run)
+        return AsContainer(self._probe, self._root, command)
+
+
+def started(probe: Path, root: Path, facts: EngineFacts, hz: float = 50.0) -> Sidecar:
+    return Sidecar(
+        Engine(probe, root),  # type: ignore[arg-type]
+        facts, [(77, ID)], SystemClock(), run="test", cadence_hz=hz,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "facts"), [(v1_host, ENGINE_FACTS), (v2_host, V2_FACTS)])
+def test_what_it_tells_is_what_is_read_here(
+    probe: Path, tmp_path: Path, host: object, facts: EngineFacts
+) -> None:
+    assert callable(host)
+    paths: CgroupPaths = cgroup.locate(77, ID, host(tmp_path))
+    reader = CounterReader(paths)
+    expected = reader.parse(*reader.read_edge())
+    watch = started(probe, tmp_path / "fs", facts)
+    try:
+        assert watch.limits() == [cgroup.kernel_limits(paths)]
+        assert watch.effective() == [cgroup.effective_limits(paths)]
+        assert watch.memory() == [cgroup.memory_counters(paths)]
+        clock = SystemClock()
+        begin = clock.now_ns()
+        window = watch.window(begin + 50_000_000, 500_000_000, 50.0, None)
+        (samples,) = window.samples
+        assert len(samples) == 26
+        assert replace(samples[0], t_mono_ns=0) == replace(expected, t_mono_ns=0)
+        assert replace(samples[-1], t_mono_ns=0) == replace(expected, t_mono_ns=0)
+        assert samples[1].usage_percpu_ns is None
+        assert samples[1].anon_bytes is None
+        assert window.cost.missed == 0
+        assert window.host_last.steal_ns is not None
+        span_ns = window.host_last.t_mono_ns - window.host_first.t_mono_ns
+        assert span_ns == pytest.approx(500_000_000, abs=20_000_000)
+        assert watch.absent == [reader.absent]
+    finally:
+        watch.close()
+        reader.close()
+
+
+def test_a_window_ends_at_the_first_moment_at_which_the_load_has(
+    probe: Path, tmp_path: Path
+) -> None:
+    v1_host(tmp_path)
+    watch = started(probe, tmp_path / "fs", ENGINE_FACTS)
+    try:
+        ends = time.monotonic() + 0.3
+        window = watch.window(
+            time.monotonic_ns(), 60_000_000_000, 50.0, lambda: time.monotonic() > ends
+        )
+    finally:
+        watch.close()
+    assert 10 <= len(window.samples[0]) <= 25
+
+
+def test_a_container_that_is_not_there_is_refused(probe: Path, tmp_path: Path) -> None:
+    v1_host(tmp_path)
+    with pytest.raises(EngineRefusedError, match="does not find the cgroup of 0b5c0b5c"):
+        started(probe, tmp_path / "elsewhere", ENGINE_FACTS)
+
+
+def test_a_sampler_that_cannot_start_tells_why(probe: Path, tmp_path: Path) -> None:
+    class Wrong(Engine):
+        def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> AsContainer:
+            return AsContainer(probe, tmp_path, ["sample", "--rate", "0"])
+
+    with pytest.raises(EngineRefusedError, match="--rate takes a whole number"):
+        Sidecar(
+            Wrong(probe, tmp_path),  # type: ignore[arg-type]
+            ENGINE_FACTS, [(77, ID)], SystemClock(), run="test", cadence_hz=50,
+        )  # fmt: skip
+
+
+def test_a_report_that_is_not_whole_is_refused() -> None:
+    with pytest.raises(EngineRefusedError, match="memory was full"):
+        sidecar.parse_report({"complete": False}, 1, 1)
+
+
+def test_the_host_is_read_from_the_same_files() -> None:
+    stat = b"cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 80 9 10\ncpu1 1 2 3 4 5 6 7 8 9 10\n"
+    found = parse_host_sample(1, 5, (b"99\n", b"90 9\n", stat, b"SwapFree:       2 kB\n"))
+    tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    assert found.steal_ns == (80 * tick, 8 * tick)
+    assert (found.root_usage_ns, found.root_percpu_ns) == (99, (90, 9))
+    assert found.swap_free_bytes == 2048
+    nothing = parse_host_sample(2, 5, (None, None, None, None))
+    assert (nothing.root_usage_ns, nothing.steal_ns, nothing.swap_free_bytes) == (None, None, None)
+
+
+def test_without_anybody_outside_the_workloads_own_clocks_are_what_is_told() -> None:
+    world = World()
+    where = replace(
+        world.surroundings(),
+        watch=lambda containers, run, hz: BlindWatch(containers, world, "no cgroup here"),
+    )
+    plan = planning.build("cpu", Options(values="0.5", repeats=2), host_cpus=2)
+    records: list[TrialRecord] = []
+    runner.run_plan(plan, "run", where, lambda r, _: records.append(r), runner.Observer())
+    for record in records:
+        assert record.outcome is Outcome.COMPLETED
+        assert record.invalid is None
+        (container,) = record.containers
+        assert container.first is None
+        assert analysis.achieved_cpus(container) == pytest.approx(0.5)
+        assert container.absent["cpu_usage_ns"] == "no cgroup here"
+        assert any("no cgroup here" in note.text for note in record.warnings)
+    assert json.dumps([note.code for note in records[0].warnings])
+
+
+def test_the_command_names_files_and_no_path() -> None:
+    words = sidecar.command(1, [ID], 250.0)
+    assert "cpuacct:cpuacct.usage" in words
+    assert words[words.index("--detail-every") + 1] == "25"
+    assert ":cpu.stat" in sidecar.command(2, [ID], 50.0)
+
+
+@pytest.fixture(scope="module")
+def probe() -> Path:
+    from harness.engine.image import probe_binary  # noqa: PLC0415 - compiles only where needed
+
+    return probe_binary(platform.machine()).path
