@@ -1,0 +1,187 @@
+"""Baselines: runs that were chosen as the reference, as small files that can be committed.
+
+``NAME.json`` holds the digest of a run, ``noise/…json`` what ``bench calibrate`` found out about a
+host; both beside each other, so that a check gives the same verdict wherever they are checked out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import ComparisonError, ResultsError, UsageError
+from harness.model import Digest, Fingerprint, Floor, Noise
+
+SCHEMA = 1
+DEFAULT = "default"
+"""The baseline's name where none is given."""
+_NOISE = "noise"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+
+T = TypeVar("T")
+_digest_adapter = TypeAdapter(Digest)
+_noise_adapter = TypeAdapter(Noise)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A run under the name that it is referred to by."""
+
+    name: str
+    path: Path
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The baselines of a folder by name, and the files that could not be read."""
+
+    baselines: tuple[Baseline, ...] = ()
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def save(folder: Path, name: str, digest: Digest) -> Baseline:
+    """Write a baseline; one of that name is replaced. UsageError for a name that is no file's."""
+    path = _path(folder, name)
+    _write(path, "baseline", _digest_adapter.dump_python(digest, mode="json", exclude_none=True))
+    return Baseline(name, path, digest)
+
+
+def load(folder: Path, name: str) -> Baseline:
+    """The baseline of that name.
+
+    ComparisonError where there is none, ResultsError where the file is damaged, none of ours, or of
+    a newer schema.
+    """
+    path = _path(folder, name)
+    if not path.exists():
+        known = ", ".join(one.name for one in listing(folder).baselines)
+        raise ComparisonError(
+            f"no baseline '{name}' in {folder}.",
+            f"There are: {known}." if known else "`bench baseline set RUN` makes one.",
+        )
+    return Baseline(name, path, _read(path, "baseline", _digest_adapter))
+
+
+def listing(folder: Path) -> Listing:
+    """All baselines of a folder, by name; none where there is no such folder."""
+    found, unreadable = [], {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found.append(Baseline(path.stem, path, _read(path, "baseline", _digest_adapter)))
+        except ResultsError as error:
+            unreadable[path.name] = error.message
+    return Listing(tuple(found), unreadable)
+
+
+def remove(folder: Path, name: str) -> Path:
+    """Delete a baseline, readable or not; ComparisonError where there is none of that name."""
+    path = _path(folder, name)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        raise ComparisonError(
+            f"no baseline '{name}' in {folder}.", "`bench baseline list` lists them."
+        ) from None
+    except OSError as error:
+        raise ResultsError(f"cannot delete {path}: {error.strerror}.") from error
+    return path
+
+
+# --- noise -------------------------------------------------------------------------------------
+
+
+def save_noise(folder: Path, digests: Sequence[Digest], floors: tuple[Floor, ...]) -> Noise:
+    """Keep the noise of a host, by its fingerprint; what was known of it before is replaced."""
+    first = digests[0]
+    noise = Noise(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        hostname=first.hostname,
+        fingerprint=first.fingerprint,
+        runs=tuple(one.run for one in digests),
+        repeats=min(point.valid for one in digests for point in one.points),
+        floors=floors,
+    )
+    path = _noise_path(folder, first.fingerprint)
+    _write(path, _NOISE, _noise_adapter.dump_python(noise, mode="json"))
+    return noise
+
+
+def noise_of(folder: Path, fingerprint: Fingerprint) -> Noise | None:
+    """The noise that was found under exactly these facts; None where nobody calibrated them."""
+    path = _noise_path(folder, fingerprint)
+    return _read(path, _NOISE, _noise_adapter) if path.exists() else None
+
+
+def _noise_path(folder: Path, fingerprint: Fingerprint) -> Path:
+    text = json.dumps(TypeAdapter(Fingerprint).dump_python(fingerprint), sort_keys=True)
+    return folder / _NOISE / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def _path(folder: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name}' cannot be the name of a baseline.",
+            "Letters, digits, '.', '_' and '-' make one.",
+        )
+    return folder / f"{name}.json"
+
+
+def _write(path: Path, kind: str, content: Any) -> None:
+    document = {"limitbench": kind, "schema": SCHEMA, kind: content}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(_text(document) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write {path}: {error.strerror}.", "Choose another folder with --baselines."
+        ) from error
+
+
+def _text(document: Any) -> str:
+    """JSON that a diff shows well: indented, but the values of one metric in one line."""
+    text = json.dumps(document, indent=1)
+    return re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+
+
+def _read(path: Path, kind: str, adapter: TypeAdapter[T]) -> T:
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ResultsError(
+            f"{path} is damaged: {error}.", "Restore it, or set the baseline again."
+        ) from error
+    if not isinstance(document, dict) or document.get("limitbench") != kind:
+        raise ResultsError(f"{path} is no {kind} of limitbench.", "`bench baseline set` makes one.")
+    schema = document.get("schema")
+    if schema != SCHEMA:
+        newer = isinstance(schema, int) and schema > SCHEMA
+        raise ResultsError(
+            f"{path} has schema {schema}, this limitbench reads {SCHEMA}.",
+            "Install a newer limitbench." if newer else "Set the baseline again.",
+        )
+    try:
+        return adapter.validate_python(document.get(kind))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ResultsError(
+            f"{path} is damaged at {where}: {first['msg']}.",
+            "Restore it, or set the baseline again.",
+        ) from error

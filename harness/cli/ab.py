@@ -1,0 +1,191 @@
+"""``bench ab``: two settings, engines or runtimes, their trials alternating in one run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness import axes, store
+from harness import plan as planning
+from harness.axes import Options
+from harness.cli.dialogue import asker, say
+from harness.cli.limits import fixed_limits_options, take_fixed
+from harness.cli.measuring import measure, refuse_to_starve
+from harness.cli.options import (
+    Share,
+    all_option,
+    engine_host_option,
+    json_option,
+    results_option,
+    strict_option,
+)
+from harness.cli.reference import REPEATS, options_of
+from harness.digest import sided
+from harness.errors import UsageError
+from harness.model import ContainerSpec, Limits, Plan, Point, Side, Workload
+
+if TYPE_CHECKING:
+    from harness.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One side as it was asked for."""
+
+    name: str
+    text: str
+    limits: Limits
+    runtime: str | None
+    engine_host: str | None
+    workload: str | None
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  bench ab --a '--cpus 0.5' --b '--cpu-quota 5000 --cpu-period 10000'
+  bench ab --sweep shares --a '--runtime runc' --b '--runtime crun'
+  bench ab --a '--cpus 1 --workload v1.toml' --b '--cpus 1 --workload v2.toml'
+  bench ab --sweep cpu --a '--engine-host unix:///run/a.sock'
+                       --b '--engine-host unix:///run/b.sock'
+"""
+)
+@click.option("--a", "a_text", metavar="OPTIONS", required=True, help="The first side: limits, "
+              "--runtime, --workload and --engine-host, in quotes.")  # fmt: skip
+@click.option("--b", "b_text", metavar="OPTIONS", required=True, help="The second side.")
+@click.option("--sweep", "sweep_name", metavar="AXIS|FILE.toml", help="Compare the sides at each "
+              "point of a sweep.  [default: one point with the sides' limits]")  # fmt: skip
+@click.option("--values", metavar="LIST", help="Of --sweep: values of the limit.")
+@click.option("--repeats", type=int, help=f"Trials of each side.  [default: {REPEATS}]")
+@click.option("--until", type=Share(), metavar="PERCENT", help="Go on until each interval is "
+              "±PERCENT wide or narrower, e.g. 0.5%.")  # fmt: skip
+@click.option("--duration", "duration_s", type=float, metavar="SECONDS",
+              help="Length of the measured window.  [default: 3]")  # fmt: skip
+@click.option("--threads", type=int, help="Threads that want CPU.")
+@click.option("--seed", type=int, help="Seed of the trials' order.  [default: 1]")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write a summary in Markdown too.")  # fmt: skip
+@strict_option
+@all_option
+@engine_host_option
+@results_option
+@json_option
+def ab(
+    a_text: str,
+    b_text: str,
+    sweep_name: str | None,
+    markdown: Path | None,
+    strict: bool,
+    every: bool,
+    engine_host: str | None,
+    results: Path,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Compare two settings, engines or runtimes, their trials alternating in one run.
+
+    What can be switched for each container is compared best like this: a drift of the host meets
+    both sides alike. Two images are two workloads, each a file that names its image. For a kernel
+    or a sysctl use `bench baseline` and `bench check`.
+
+    Where the sides set different limits, achieved CPU and ratios are compared beside what the law
+    promises each. The run is kept; `bench compare RUN` shows it again.
+    """
+    from harness.cli import verdict
+    from harness.engine import DockerEngine, Sides, obtain_engine
+
+    given = [_understood("a", a_text), _understood("b", b_text)]
+    if given[0] == replace(given[1], name="a", text=given[0].text):
+        say("Note: both sides are the same: this shows the noise.")
+    if sweep_name is None and options["values"] is not None:
+        raise UsageError("--values needs --sweep.", "Write the limits into --a and --b.")
+    engines: dict[str, Engine] = {
+        side.name: DockerEngine(obtain_engine(side.engine_host or engine_host, say, asker()))
+        for side in given
+    }
+    facts = {name: engine.facts() for name, engine in engines.items()}
+    plan = _plan(sweep_name, given, options_of(options), min(one.cpus for one in facts.values()))
+    refuse_to_starve(plan)
+    store.prepare_root(results)
+    sides = tuple(
+        Side(name=side.name, options=side.text, engine=facts[side.name]) for side in given
+    )
+    path = measure(plan, Sides(engines), results, sides=sides)
+    code = verdict.show_sides(
+        store.load(path), verdict.Outputs(as_json, every, markdown), strict=strict
+    )
+    say(f"Kept in {path}")
+    return code
+
+
+def _understood(name: str, text: str) -> _Given:
+    """A side's options; UsageError names what is wrong with them, and on which side."""
+    try:
+        words = shlex.split(text)
+        params = dict(_side.make_context(f"--{name}", words).params)
+    except (ValueError, click.ClickException) as error:
+        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        raise UsageError(
+            f"--{name} '{text}': {said.rstrip('.')}.",
+            "It takes limits, --runtime, --workload and --engine-host.",
+        ) from None
+    limits = take_fixed(params)
+    return _Given(name, text, limits, params["runtime"], params["side_engine"], params["workload"])
+
+
+@click.command(add_help_option=False)
+@fixed_limits_options
+@click.option("--runtime")
+@click.option("--engine-host", "side_engine")
+@click.option("--workload")
+def _side(**_options: Any) -> None:
+    """Not a command: how the options of one side are read."""
+
+
+def _plan(name: str | None, given: list[_Given], options: Options, host_cpus: int) -> Plan:
+    """One plan with every point twice, once a side."""
+    points_of: planning.PointsOf = _one_point
+    sweep = "ab"
+    if name is not None and name.endswith(".toml"):
+        from harness import sweepfile
+        from harness.cli.sweep import program
+
+        found = sweepfile.load(Path(name), options, program)
+        options, points_of, sweep = found.options, found.points, f"ab-{found.name}"
+    elif name is not None:
+        points_of, sweep = axes.find(name).points, f"ab-{name}"
+
+    def both(asked: Options, cpus: int) -> Iterable[Point]:
+        for side in given:
+            for point in points_of(_with_side(asked, side), cpus):
+                yield sided(point, side.name, side.runtime)
+
+    return planning.build(sweep, options, host_cpus=host_cpus, points_of=both)
+
+
+def _with_side(options: Options, side: _Given) -> Options:
+    options = replace(options, fixed=side.limits)
+    if side.workload in (None, "spin", "burst"):
+        return replace(options, workload=side.workload)
+    from harness.cli.sweep import program
+
+    path = str(side.workload)
+    return replace(options, workload=Path(path).stem, program=program(path))
+
+
+def _one_point(options: Options, host_cpus: int) -> Iterable[Point]:
+    """The sides' own limits, under a load that wants every CPU."""
+    threads = options.threads or host_cpus
+    workload = Workload(threads=threads)
+    if options.program is not None:
+        workload = replace(workload, name=options.workload or "program", program=options.program)
+    elif options.workload == "burst":
+        workload = replace(workload, name="burst", cost_us=options.cost_us, rate_hz=options.rate_hz)
+    spec = ContainerSpec(limits=options.fixed, workload=workload)
+    return [Point(id="limits", axis="file", value="limits", containers=(spec,))]

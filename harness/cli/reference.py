@@ -1,0 +1,94 @@
+"""What is compared with, and what is then measured: a sweep, or the points of a baseline."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness import plan as planning
+from harness.axes import Options
+from harness.errors import UsageError
+from harness.model import Digest, Plan
+
+REPEATS = 10
+"""Trials of each point in whatever is compared: with 5, no single change among many is
+significant."""
+_DEFAULT_AXIS = "cpu"
+_OPTION = {"duration_s": "--duration", "sweep_name": "--sweep"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is compared with; no digest where there is no such baseline."""
+
+    name: str
+    digest: Digest | None
+
+
+def reference(against: str | None, baselines: Path) -> Reference:
+    """The baseline that was named, which must be there, or the default one if there is one."""
+    from harness import baseline
+
+    name = against or baseline.DEFAULT
+    if against is None and not (baselines / f"{name}.json").exists():
+        return Reference(name, None)
+    return Reference(name, baseline.load(baselines, name).digest)
+
+
+def options_of(given: dict[str, Any]) -> Options:
+    """A command's options for its plan, with the repeats that a comparison needs."""
+    options = Options(command=shlex.join(["bench", *sys.argv[1:]]), **given)
+    return replace(options, repeats=REPEATS if options.repeats is None else options.repeats)
+
+
+def plan_of(held: Reference, sweep_name: str | None, options: Options, host_cpus: int) -> Plan:
+    """The plan of a sweep; without one the baseline's points again, or the default sweep."""
+    if sweep_name is None and held.digest is not None:
+        return _again(held.digest, options, host_cpus)
+    name = sweep_name or _DEFAULT_AXIS
+    if name.endswith(".toml"):
+        from harness import sweepfile
+        from harness.cli.sweep import program
+
+        found = sweepfile.load(Path(name), options, program)
+        return planning.build(
+            found.name, found.options, host_cpus=host_cpus, points_of=found.points
+        )
+    return planning.build(name, options, host_cpus=host_cpus)
+
+
+def _again(digest: Digest, options: Options, host_cpus: int) -> Plan:
+    """The points of a baseline once more, each with the window that it had."""
+    points = tuple(one.point for one in digest.points)
+    plan = planning.build(
+        digest.sweep,
+        replace(options, cadence_hz=digest.cadence_hz),
+        host_cpus=host_cpus,
+        points_of=lambda _options, _cpus: points,
+    )
+    return replace(plan, points=points)
+
+
+def refuse_useless(given: dict[str, Any], *, there: bool) -> None:
+    """UsageError for an option that would do nothing: it measures, and the run is there already.
+
+    ``given`` are the options that say what to measure, None where they were not given.
+    """
+    names = [name for name, value in given.items() if value is not None]
+    if there and names:
+        raise UsageError(
+            f"{_option(names[0])} measures, and the run is there already.",
+            "Leave one of them away.",
+        )
+    for name in ("values", "duration_s"):
+        if name in names and "sweep_name" not in names:
+            raise UsageError(
+                f"{_option(name)} needs --sweep.", "A baseline's points are measured as they were."
+            )
+
+
+def _option(name: str) -> str:
+    return _OPTION.get(name, f"--{name}")

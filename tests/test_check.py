@@ -1,0 +1,301 @@
+"""`bench check`, `baseline`, `compare` and `calibrate` on runs that are there: exits and words.
+
+What they do with an engine is in tests/docker/test_check.py. The commands run in this process: each
+start of their own would load scipy again.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from harness import axes, cli, runner, store
+from harness import plan as planning
+from harness.axes import Options
+from harness.digest import sided
+from harness.model import Plan, Point, Side
+from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
+from tests.runs import HOSTILE, measured
+from tests.test_cli import one_line
+
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+VALUES = Options(values="0.25,0.5", repeats=10)
+
+
+def made(root: Path, *, factor: float = 1.0, options: Options = VALUES) -> str:
+    """A run in a folder of results; its limits in force are off by a factor."""
+    run = measured(root / "results", options=options, world=World(quota_factor=factor))
+    return run.info.name
+
+
+def changed(root: Path, name: str, **facts: str) -> None:
+    """Alter the engine's facts of a run."""
+    path = root / "results" / name / "run.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "engine": {**document["engine"], **facts}}))
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """The command, as ``tests.test_cli.bench`` runs it."""
+    monkeypatch.delenv("BENCH_RESULTS")
+
+    def run(*args: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as inside:
+            inside.chdir(cwd)
+            inside.setattr(sys, "argv", ["bench", *args])
+            for name, value in env.items():
+                inside.setenv(name, value)
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        said = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return subprocess.CompletedProcess(args, code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def root(tmp_path: Path, bench: Bench) -> Path:
+    """A folder with a run that is the baseline 'default'."""
+    name = made(tmp_path)
+    done = bench("baseline", "set", name, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"Baseline 'default' is {name}" in done.stdout
+    return tmp_path
+
+
+def test_nothing_changed(bench: Bench, root: Path) -> None:
+    done = bench("check", made(root), cwd=root, COLUMNS="80")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("No change that matters: ")
+    assert "All 2 laws conform" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_regression_exits_1_in_every_form(bench: Bench, root: Path) -> None:
+    name = made(root, factor=1.05)
+    done = bench("check", name, "--json", "--junit", "c.xml", "--markdown", "c.md", cwd=root)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["verdict"] == "regressed"
+    (cpus,) = [
+        one for one in told["comparisons"] if (one["point"], one["metric"]) == ("cpus=0.5", "cpus")
+    ]
+    assert cpus["verdict"] == "regressed"
+    assert cpus["change"] == pytest.approx(0.05)
+    assert cpus["trials"] == [10, 10]
+    assert "the kernel holds 52500/100000 µs" in cpus["reason"]
+    assert [law["after"] for law in told["violations"]] == ["deviates", "deviates"]
+    suites = ElementTree.parse(root / "c.xml").getroot()
+    assert [suite.get("name") for suite in suites] == ["cpus=0.25", "cpus=0.5"]
+    failures = [
+        case.get("name") for case in suites.iter("testcase") if case.find("failure") is not None
+    ]
+    assert "CPUs achieved" in failures
+    assert "law cpu-bandwidth (cpus, container 1)" in failures
+    summary = (root / "c.md").read_text()
+    assert summary.startswith("### ✗ Regressed: ")
+    assert "**✗ regressed**" in summary
+    shown = bench("check", name, cwd=root, COLUMNS="80")
+    assert shown.returncode == 1
+    assert "regressed" in shown.stdout
+
+
+def test_too_few_trials_exit_3(bench: Bench, root: Path) -> None:
+    done = bench("check", made(root, options=replace(VALUES, repeats=3)), cwd=root)
+    assert done.returncode == 3
+    assert "3 of 3 trials now count: 5 are needed" in done.stdout
+
+
+def test_without_a_baseline_the_laws_decide(bench: Bench, tmp_path: Path) -> None:
+    good, bad = made(tmp_path), made(tmp_path, factor=1.05)
+    done = bench("check", good, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Laws alone: no baseline." in done.stdout
+    done = bench("check", bad, cwd=tmp_path, COLUMNS="200")
+    assert done.returncode == 1
+    assert "law cpu-bandwidth: deviates" in done.stdout
+
+
+def test_a_baseline_that_was_named_must_be_there(bench: Bench, tmp_path: Path) -> None:
+    name = made(tmp_path)
+    one_line(bench("check", name, "--against", "v1", cwd=tmp_path), 3, "no baseline 'v1'")
+    done = bench("check", "--against", "v1", "--engine-host", "unix:///none", cwd=tmp_path)
+    one_line(done, 3, "no baseline 'v1'")  # before any engine is asked
+
+
+def test_another_host_is_incomparable_unless_it_is_under_test(bench: Bench, root: Path) -> None:
+    name = made(root)
+    changed(root, name, kernel="6.2.0")
+    done = bench("check", name, cwd=root, COLUMNS="200")
+    assert done.returncode == 3
+    assert "Not comparable: kernel was 6.1.0, is 6.2.0" in done.stdout
+    done = bench("check", name, "--allow", "kernel", cwd=root)
+    assert done.returncode == 0
+    assert "under test: kernel 6.1.0 → 6.2.0" in done.stdout.splitlines()
+    one_line(bench("check", name, "--allow", "kernal", cwd=root), 2, "Did you mean 'kernel'?")
+
+
+def test_other_points_are_incomparable(bench: Bench, root: Path) -> None:
+    done = bench("check", made(root, options=replace(VALUES, values="1")), cwd=root)
+    assert done.returncode == 3
+    assert "Not comparable: no point in common." in done.stdout
+
+
+def test_a_run_whose_trials_do_not_count_says_nothing_of_the_host(bench: Bench, root: Path) -> None:
+    run = measured(root / "results", options=VALUES, world=World(wrong_cgroup=True))
+    done = bench("check", run.info.name, cwd=root)
+    assert done.returncode == 4
+    assert "trials of" in done.stderr
+    assert "bench doctor" in done.stderr
+    refused = bench("baseline", "set", run.info.name, cwd=root)
+    one_line(refused, 4, "fewer than 5 trials that count: cpus=0.25 (0)", "--repeats 10")
+
+
+def test_a_damaged_baseline(bench: Bench, root: Path) -> None:
+    name = made(root)
+    (root / "baselines" / "default.json").write_text("{")
+    one_line(bench("check", name, cwd=root), 2, "default.json is damaged", "set the baseline again")
+    assert "damaged" in bench("baseline", "list", cwd=root).stderr
+    assert bench("baseline", "rm", "default", cwd=root).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("RUN", "--sweep", "cpu"), ("--sweep measures",)),
+        (("RUN", "--repeats", "3"), ("--repeats measures",)),
+        (("--values", "1"), ("--values needs --sweep",)),
+        (("--duration", "1"), ("--duration needs --sweep",)),
+        (("nothing",), ("no run 'nothing'",)),
+    ],
+)
+def test_usage(bench: Bench, root: Path, args: tuple[str, ...], words: tuple[str, ...]) -> None:
+    name = made(root) if "RUN" in args else ""
+    given = [name if arg == "RUN" else arg for arg in args]
+    one_line(bench("check", *given, cwd=root), 2, *words)
+
+
+# --- baseline --------------------------------------------------------------------------------
+
+
+def test_baselines_are_listed_shown_replaced_and_deleted(bench: Bench, root: Path) -> None:
+    (one,) = json.loads(bench("baseline", "list", "--json", cwd=root).stdout)
+    assert one["name"] == "default"
+    assert one["point_ids"] == ["cpus=0.25", "cpus=0.5"]
+    shown = bench("baseline", "show", cwd=root).stdout
+    assert "cpus=0.5: 10 of 10 trials count; cpu-bandwidth conforms" in shown
+    told = json.loads(bench("baseline", "show", "default", "--json", cwd=root).stdout)
+    assert told["fingerprint"]["kernel"] == "6.1.0"
+    assert len(told["points"][0]["values"]) == 10
+    again = bench("baseline", "set", "--json", cwd=root)  # the newest run
+    assert json.loads(again.stdout)["replaced"] == one["run"]
+    assert bench("baseline", "rm", "default", cwd=root).stdout.startswith("Deleted ")
+    one_line(bench("baseline", "rm", "default", cwd=root), 3, "no baseline 'default'")
+    assert "No baseline in" in bench("baseline", "list", cwd=root).stderr
+
+
+def test_a_baseline_of_violated_laws_says_so_and_can_be_lived_with(
+    bench: Bench, tmp_path: Path
+) -> None:
+    name = made(tmp_path, factor=1.05)
+    done = bench("baseline", "set", name, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "--allow laws" in done.stderr
+    assert bench("check", name, cwd=tmp_path).returncode == 1
+    assert bench("check", name, "--allow", "laws", cwd=tmp_path).returncode == 0
+
+
+# --- compare, ab, calibrate ------------------------------------------------------------------
+
+
+def test_compare_exits_by_the_verdict_only_if_it_is_asked_to(bench: Bench, root: Path) -> None:
+    a, b = made(root), made(root, factor=1.05)
+    done = bench("compare", a, b, "--json", cwd=root)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["verdict"] == "regressed"
+    assert bench("compare", a, b, "--strict", cwd=root).returncode == 1
+    assert bench("compare", "default", a, "--strict", cwd=root).returncode == 0
+    changed(root, b, kernel="6.2.0")
+    assert bench("compare", a, b, cwd=root).returncode == 3
+    one_line(bench("compare", a, "nothing", cwd=root), 2, "no run 'nothing'")
+    one_line(bench("compare", a, cwd=root), 2, "has no two sides")
+
+
+def ab_plan() -> Plan:
+    def both(options: Options, cpus: int) -> Iterable[Point]:
+        for side in ("a", "b"):
+            for point in axes.find("cpu").points(options, cpus):
+                yield sided(point, side)
+
+    return planning.build("ab-cpu", VALUES, host_cpus=2, points_of=both)
+
+
+def test_the_sides_of_an_ab_run_alternate() -> None:
+    plan = ab_plan()
+    order = [trial.point_id for trial in plan.trials]
+    assert len(order) == 40
+    for first, second in zip(order[::2], order[1::2], strict=True):
+        assert {first[:3], second[:3]} == {"a: ", "b: "}
+        assert first[3:] == second[3:]
+    assert {order[i][:3] for i in range(0, 40, 2)} == {"a: ", "b: "}  # now one first, now the other
+
+
+def test_an_ab_run_is_compared_side_with_side(bench: Bench, tmp_path: Path) -> None:
+    facts = replace(ENGINE_FACTS, version="24.0.0")
+    sides = (
+        Side(name="a", options="--runtime runc", engine=ENGINE_FACTS),
+        Side(name="b", options=HOSTILE, engine=facts),
+    )
+    run = store.create(tmp_path / "results", ab_plan(), host=HOST_FACTS, engine=ENGINE_FACTS,
+                       workload=WORKLOAD_FACTS, sides=sides)  # fmt: skip
+    where = World().surroundings()
+    runner.run_plan(run.info.plan, run.info.name, where, run.keep, runner.Observer())
+    run.finish("finished")
+    done = bench("compare", run.path.name, "--markdown", "ab.md", cwd=tmp_path, COLUMNS="120")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("No change that matters: ")
+    name = ENGINE_FACTS.name
+    assert f"under test: engine {name} 20.10.24 → {name} 24.0.0" in done.stdout
+    assert "a: --runtime runc: " in done.stdout
+    assert "<script>" not in (tmp_path / "ab.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        ("--cpu 1", "--cpus 1", ("--a '--cpu 1'", "--cpus")),
+        ("--cpus 1", "--cpus many", ("--b '--cpus many'", "'many'")),
+        ("--cpus '1", "--cpus 1", ("--a", "No closing quotation")),
+        ("--cpus 1", "cpus", ("--b 'cpus'", "unexpected extra argument")),
+    ],
+)
+def test_sides_that_cannot_be_read(
+    bench: Bench, tmp_path: Path, a: str, b: str, words: tuple[str, ...]
+) -> None:
+    one_line(bench("ab", "--a", a, "--b", b, cwd=tmp_path), 2, *words)
+
+
+def test_calibrate_from_runs_that_are_there(bench: Bench, root: Path) -> None:
+    names = [made(root) for _ in range(3)]
+    done = bench("calibrate", *names, "--json", cwd=root)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["runs"] == names
+    assert {floor["change"] for floor in told["floors"] if floor["metric"] == "cpus"} == {0.0}
+    checked = bench("check", names[0], cwd=root, COLUMNS="200")
+    assert "No effect below this host's own noise counts" in checked.stdout
+    one_line(bench("calibrate", names[0], cwd=root), 2, "one run has nothing to differ from")
+    one_line(bench("calibrate", *names, "--runs", "3", cwd=root), 2, "--runs measures")
+    changed(root, names[1], kernel="6.2.0")
+    one_line(bench("calibrate", *names, cwd=root), 3, "kernel was 6.1.0, is 6.2.0")

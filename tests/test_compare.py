@@ -1,0 +1,427 @@
+"""Comparisons: what is the same, what has changed, what cannot be told, and what has a name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+
+from harness import compare
+from harness.analysis import METRICS
+from harness.compare import SENSITIVITY, Better
+from harness.digest import COMPARED
+from harness.limits import NEW_WEIGHTS, OLD_WEIGHTS
+from harness.model import (
+    Change,
+    Compared,
+    Comparison,
+    Digest,
+    Floor,
+    JudgedLaw,
+    Limits,
+    Noise,
+    Scale,
+    Status,
+)
+from tests.digests import digest, law, of_cpus, point, spread, with_kernel
+from tests.fakes import ENGINE_FACTS
+
+CPUSET_QUOTA = Limits(cpus=2.0, cpuset_cpus="0")
+
+
+def row(compared: Compared, metric: str = "cpus", container: int = 0) -> Comparison:
+    return next(r for r in compared.rows if (r.metric, r.container) == (metric, container))
+
+
+def two(metric: str, before: Sequence[float], after: Sequence[float]) -> Comparison:
+    """A metric of a point that changed, beside others that did not."""
+    steady = {"cpus": spread(0.5)} if metric != "cpus" else {}
+    a, b = (digest(point({**steady, metric: values}, laws=())) for values in (before, after))
+    return row(compare.compare(a, b), metric)
+
+
+def test_every_compared_metric_is_known_and_says_why() -> None:
+    assert set(SENSITIVITY) == set(COMPARED)
+    assert set(COMPARED) <= set(METRICS)
+    for kind in SENSITIVITY.values():
+        assert kind.why
+        assert kind.most >= 1
+        assert kind.relative > 0 or kind.absolute > 0
+
+
+def test_a_run_is_the_same_as_itself_and_as_another_of_its_kind() -> None:
+    for after in (of_cpus(0.5), of_cpus(0.5, seed=2)):
+        compared = compare.compare(of_cpus(0.5), after)
+        assert compared.status is Change.SAME
+        assert compared.headline.startswith("No change that matters: 1 same at 1 point.")
+
+
+@pytest.mark.parametrize("factor", [1.05, 0.95, 1.02, 0.98])
+def test_more_or_less_cpu_than_before_is_a_regression_where_the_law_was_kept(
+    factor: float,
+) -> None:
+    compared = compare.compare(of_cpus(0.5), of_cpus(0.5 * factor, seed=2))
+    assert compared.status is Change.REGRESSED
+    found = row(compared)
+    assert found.status is Change.REGRESSED
+    assert found.adjusted_p is not None
+    assert found.adjusted_p < 0.05
+    assert found.change == pytest.approx(factor - 1, abs=0.004)
+    assert "lies beyond ±1.00%" in found.reason
+
+
+def test_nearer_to_the_law_is_better() -> None:
+    compared = compare.compare(of_cpus(0.55), of_cpus(0.5, seed=2))
+    assert row(compared).status is Change.IMPROVED
+    assert compared.status is Change.IMPROVED
+
+
+def test_below_what_matters_is_the_same_however_significant() -> None:
+    found = row(compare.compare(of_cpus(0.5, sigma=1e-4), of_cpus(0.502, sigma=1e-4, seed=2)))
+    assert found.status is Change.SAME
+    assert found.adjusted_p is not None
+    assert found.adjusted_p < 0.001
+
+
+def test_scatter_is_inconclusive_and_says_how_many_trials_would_decide() -> None:
+    compared = compare.compare(of_cpus(0.5, sigma=0.02), of_cpus(0.507, sigma=0.02, seed=2))
+    assert compared.status is Change.INCONCLUSIVE
+    found = row(compared)
+    assert "straddles ±1.00%" in found.reason
+    assert "would" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "status"),
+    [
+        ("throttled_share", 0.5, 0.8, Change.REGRESSED),
+        ("throttled_share", 0.8, 0.5, Change.IMPROVED),
+        ("gap_max_s", 0.05, 0.10, Change.REGRESSED),
+        ("gap_max_s", 0.004, 0.006, Change.SAME),  # less than a tick
+        ("work_rate", 5e5, 4e5, Change.REGRESSED),
+        ("work_rate", 4e5, 5e5, Change.IMPROVED),
+        ("start_s", 0.1, 0.2, Change.REGRESSED),
+        ("start_s", 0.02, 0.03, Change.SAME),  # 10 ms that nobody notices
+        ("reached_bytes", 64 << 20, 60 << 20, Change.REGRESSED),
+        ("swapping_page_s", 1e-5, 3e-5, Change.REGRESSED),
+        ("ratio", 2.0, 1.7, Change.REGRESSED),
+    ],
+)
+def test_each_metric_has_its_direction(
+    metric: str, before: float, after: float, status: Change
+) -> None:
+    found = two(metric, spread(before), spread(after, seed=2))
+    assert found.status is status, found.reason
+
+
+def test_a_cpuset_that_leaks_is_found_from_nothing_on() -> None:
+    found = two("outside_cpus", [0.0] * 10, [0.004] * 10)
+    assert found.status is Change.REGRESSED
+    assert found.scale is Scale.ABSOLUTE
+    assert two("outside_cpus", [0.0] * 10, [0.0] * 10).status is Change.SAME
+
+
+def test_gaps_where_there_were_none() -> None:
+    found = two("gap_max_s", [0.0] * 10, [0.05] * 10)
+    assert found.status is Change.REGRESSED
+    assert found.reason.startswith("+50.00 ms")
+
+
+# --- many at once ----------------------------------------------------------------------------
+
+
+def test_few_trials_cannot_single_out_one_change_among_many_and_say_so() -> None:
+    def of(n: int, changed: float) -> Digest:
+        points = [
+            point({"cpus": spread(0.5, n=n, seed=100 * n + i)}, point_id=f"p{i}") for i in range(40)
+        ]
+        return digest(*points, point({"cpus": spread(changed, n=n)}, point_id="changed"))
+
+    few = compare.compare(of(5, 0.5), of(5, 0.6))
+    found = next(r for r in few.rows if r.point_id == "changed")
+    assert found.status is Change.INCONCLUSIVE
+    assert found.repeats == 8  # 2 / C(16, 8) * 41 < 0.01
+    assert "is beyond ±1.00%, but p =" in found.reason
+    enough = compare.compare(of(10, 0.5), of(10, 0.6))
+    assert next(r for r in enough.rows if r.point_id == "changed").status is Change.REGRESSED
+
+
+def test_too_few_trials_that_count_are_never_a_pass() -> None:
+    thin = digest(point({"cpus": spread(0.5, n=3)}, trials=10))
+    compared = compare.compare(of_cpus(0.5), thin)
+    assert compared.status is Change.INCONCLUSIVE
+    assert "3 of 10 trials now count (other processes" in row(compared).reason
+
+
+def test_a_metric_that_is_gone_is_inconclusive() -> None:
+    before = digest(point({"cpus": spread(0.5), "throttled_share": [1.0] * 10}))
+    compared = compare.compare(before, of_cpus(0.5, seed=2))
+    assert row(compared, "throttled_share").status is Change.INCONCLUSIVE
+    assert compared.status is Change.INCONCLUSIVE
+
+
+def test_a_watched_metric_reddens_but_its_doubt_does_not() -> None:
+    def with_gaps(median: float, sigma: float, seed: int) -> Digest:
+        gaps = [abs(value) for value in spread(median, sigma, seed=seed)]
+        return digest(point({"cpus": spread(0.5, seed=seed), "gap_max_s": gaps}))
+
+    doubtful = compare.compare(with_gaps(0.05, 0.5, 1), with_gaps(0.06, 0.5, 2))
+    assert row(doubtful, "gap_max_s").status is Change.INCONCLUSIVE
+    assert doubtful.status is Change.SAME
+    assert "1 inconclusive (1 only watched)" in doubtful.headline
+    clear = compare.compare(with_gaps(0.05, 0.01, 1), with_gaps(0.2, 0.01, 2))
+    assert clear.status is Change.REGRESSED
+
+
+def test_scatter_is_hardly_ever_called_a_change() -> None:
+    # Much wider than what matters, so that the test of significance stands alone.
+    red = sum(
+        compare.compare(
+            of_cpus(0.5, sigma=0.05, seed=seed), of_cpus(0.5, sigma=0.05, seed=-seed)
+        ).status is Change.REGRESSED
+        for seed in range(1, 201)
+    )  # fmt: skip
+    assert red <= 5  # 1 % of 200, and three standard errors
+
+
+# --- noise -----------------------------------------------------------------------------------
+
+
+def noise(metric: str, change: float, scale: Scale = Scale.RELATIVE) -> Noise:
+    floor = Floor(point_id="cpus=0.5", metric=metric, scale=scale, change=change)
+    one = of_cpus(0.5)
+    return Noise(
+        created="2026-01-01T00:00:00+00:00", hostname="h", fingerprint=one.fingerprint,
+        runs=("a", "b"), repeats=10, floors=(floor,),
+    )  # fmt: skip
+
+
+def test_no_effect_below_the_hosts_own_noise_counts() -> None:
+    before, after = of_cpus(0.5), of_cpus(0.51, seed=2)
+    assert row(compare.compare(before, after)).status is Change.REGRESSED
+    calm = compare.compare(before, after, noise=noise("cpus", 0.025))
+    assert row(calm).status is Change.SAME
+    assert row(calm).effect == 0.025
+    # Noise widens what counts as the same up to a bound: beyond it nothing is decided.
+    wild = compare.compare(before, of_cpus(0.53, seed=2), noise=noise("cpus", 0.2))
+    assert row(wild).status is Change.INCONCLUSIVE
+    quiet = compare.compare(before, after, noise=noise("cpus", 0.0001))
+    assert row(quiet).effect == 0.01
+
+
+def test_noise_of_a_point_that_was_not_calibrated_is_the_largest_of_its_metric() -> None:
+    elsewhere = dataclasses.replace(
+        noise("cpus", 0.02),
+        floors=(Floor(point_id="p", metric="cpus", scale=Scale.RELATIVE, change=0.02),),
+    )
+    found = row(compare.compare(of_cpus(0.5), of_cpus(0.5), noise=elsewhere))
+    assert found.floor == 0.02
+
+
+def test_floors_are_the_furthest_edges_of_all_pairs() -> None:
+    runs = [of_cpus(0.5, seed=seed) for seed in (1, 2, 3)]
+    (floor,) = compare.floors(runs)
+    edges = [
+        max(abs(found.low or 0), abs(found.high or 0))
+        for a, b in ((0, 1), (0, 2), (1, 2))
+        for found in [row(compare.compare(runs[a], runs[b]))]
+    ]
+    assert floor.change == pytest.approx(max(edges), rel=1e-3)
+    assert floor.scale is Scale.RELATIVE
+    mixed = [digest(point({"gap_max_s": values})) for values in ([0.0] * 5, [0.1] * 5, [0.2] * 5)]
+    (floor,) = compare.floors(mixed)
+    assert (floor.scale, floor.change) == (Scale.ABSOLUTE, 0.2)
+
+
+# --- comparable at all -----------------------------------------------------------------------
+
+
+def test_another_kernel_is_not_comparable_unless_it_is_under_test() -> None:
+    before, after = of_cpus(0.5), with_kernel(of_cpus(0.5, seed=2), "6.2.0")
+    refused = compare.compare(before, after)
+    assert refused.status is Change.INCOMPARABLE
+    assert refused.rows == ()
+    assert "kernel was 6.1.0, is 6.2.0" in refused.headline
+    assert "--allow kernel" in refused.headline
+    allowed = compare.compare(before, after, allow={"kernel"})
+    assert allowed.status is Change.SAME
+    assert [(d.fact, d.allowed) for d in allowed.differences] == [("kernel", True)]
+
+
+@pytest.mark.parametrize("fact", compare.FACTS)
+def test_each_fact_decides(fact: str) -> None:
+    before = of_cpus(0.5)
+    after = dataclasses.replace(
+        before, fingerprint=dataclasses.replace(before.fingerprint, **{fact: "other"})
+    )
+    assert compare.compare(before, after).status is Change.INCOMPARABLE
+    assert compare.compare(before, after, allow={fact}).status is Change.SAME
+
+
+def test_conditions_are_told_and_decide_nothing() -> None:
+    after = dataclasses.replace(
+        of_cpus(0.5, seed=2), conditions={"governor": "powersave"}, hostname="other"
+    )
+    compared = compare.compare(of_cpus(0.5), after)
+    assert compared.status is Change.SAME
+    assert "governor was none, is powersave." in compared.remarks
+    assert "Measured on fakehost before, on other now." in compared.remarks
+
+
+def test_no_point_in_common() -> None:
+    other = digest(point({"cpus": spread(0.5)}, point_id="cpus=1"))
+    compared = compare.compare(of_cpus(0.5), other)
+    assert compared.status is Change.INCOMPARABLE
+    assert compared.headline == "Not comparable: no point in common."
+
+
+def test_a_point_that_was_measured_otherwise_is_not_compared() -> None:
+    one = point({"cpus": spread(0.5)})
+    longer = dataclasses.replace(one, point=dataclasses.replace(one.point, duration_s=10.0))
+    compared = compare.compare(digest(one), digest(longer))
+    assert compared.status is Change.INCOMPARABLE
+    assert any("its duration_s was 3, is 10" in remark for remark in compared.remarks)
+
+
+def test_points_of_one_side_only_are_named() -> None:
+    more = digest(*of_cpus(0.5).points, point({"cpus": spread(1.0)}, point_id="cpus=1"))
+    compared = compare.compare(more, of_cpus(0.5, seed=2))
+    assert compared.status is Change.SAME
+    assert any("Measured only before, so not compared: cpus=1." in r for r in compared.remarks)
+
+
+# --- laws ------------------------------------------------------------------------------------
+
+
+def judged(status: Status) -> Digest:
+    return digest(point({"cpus": spread(0.5)}, laws=[law(status=status)]))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status"),
+    [
+        (Status.CONFORMS, Status.CONFORMS, Change.SAME),
+        (Status.CONFORMS, Status.DEVIATES, Change.REGRESSED),
+        (Status.INCONCLUSIVE, Status.DEVIATES, Change.REGRESSED),
+        (Status.DEVIATES, Status.DEVIATES, Change.REGRESSED),  # violated as it was: not well
+        (Status.DEVIATES, Status.CONFORMS, Change.IMPROVED),
+        (Status.CONFORMS, Status.INCONCLUSIVE, Change.INCONCLUSIVE),
+        (Status.CONFORMS, Status.NOT_EXERCISABLE, Change.INCOMPARABLE),
+        (Status.NOT_EXERCISABLE, Status.NOT_EXERCISABLE, Change.SAME),
+    ],
+)
+def test_verdicts_are_compared_too(before: Status, after: Status, status: Change) -> None:
+    assert compare.compare(judged(before), judged(after)).status is status
+
+
+def test_known_violations_can_be_allowed() -> None:
+    known = compare.compare(judged(Status.DEVIATES), judged(Status.DEVIATES), allow={"laws"})
+    assert known.status is Change.SAME
+    new = compare.compare(judged(Status.CONFORMS), judged(Status.DEVIATES), allow={"laws"})
+    assert new.status is Change.REGRESSED
+
+
+@pytest.mark.parametrize(
+    ("status", "change"),
+    [
+        (Status.CONFORMS, Change.SAME),
+        (Status.DEVIATES, Change.REGRESSED),
+        (Status.INCONCLUSIVE, Change.INCONCLUSIVE),
+        (Status.NOT_EXERCISABLE, Change.INCOMPARABLE),  # nothing could be put to the test
+    ],
+)
+def test_laws_alone(status: Status, change: Change) -> None:
+    compared = compare.laws_alone(judged(status))
+    assert compared.status is change
+    assert compared.headline.endswith("Laws alone: no baseline.")
+
+
+# --- changes that have a name ----------------------------------------------------------------
+
+
+def shares(engine_version: str, weights: tuple[int, int]) -> Digest:
+    engine = dataclasses.replace(ENGINE_FACTS, cgroup_version=2, runtime_version=engine_version)
+    ratio = weights[0] / weights[1]
+    made = point(
+        {"ratio": spread(ratio), "cpus": spread(0.6), "cpus 1": spread(0.4)},
+        point_id="shares=1024:512",
+        limits=[Limits(cpu_shares=n, cpuset_cpus="0") for n in (1024, 512)],
+        laws=[law("ratio", ratio)],
+        weights=weights,
+    )
+    return digest(made, engine=engine)
+
+
+def test_the_two_formulas_for_weights_are_recognised_and_named() -> None:
+    old, new = shares("1.1.5", (39, 20)), shares("1.4.0", (100, 59))
+    refused = compare.compare(old, new)
+    assert refused.status is Change.INCOMPARABLE
+    compared = compare.compare(old, new, allow={"runtime", "weights"})
+    found = row(compared, "ratio")
+    assert found.status is Change.REGRESSED
+    assert f"from the {OLD_WEIGHTS} to the {NEW_WEIGHTS}" in found.reason
+    assert "shares 1024:512 became weights 39:20, and now 100:59" in found.reason
+
+
+def test_weights_tell_the_formula_where_the_version_does_not() -> None:
+    old, new = shares("unknown", (39, 20)), shares("unknown", (100, 59))
+    assert old.fingerprint == new.fingerprint
+    assert NEW_WEIGHTS in row(compare.compare(old, new), "ratio").reason
+
+
+def named(
+    limits: Limits, laws: Sequence[JudgedLaw], metric: str, before: float, after: float
+) -> str:
+    a, b = (
+        digest(point({"cpus": spread(0.5), metric: values}, limits=[limits], laws=laws))
+        for values in (spread(before), spread(after, seed=2))
+    )
+    return row(compare.compare(a, b), metric).reason
+
+
+def test_a_period_below_the_tick_is_named_and_only_watched() -> None:
+    below = law(law=compare.BELOW_A_TICK, explanation="the period is shorter than the tick")
+    limits = Limits(cpu_quota_us=1000, cpu_period_us=2000)
+    assert "shorter than the tick" in named(limits, [below], "cpus", 0.5, 0.35)
+    scattered = [
+        digest(point({"cpus": spread(0.44, 0.2, seed=seed)}, limits=[limits], laws=[below]))
+        for seed in (1, 2)
+    ]
+    compared = compare.compare(*scattered)
+    assert row(compared).status is Change.INCONCLUSIVE
+    assert compared.status is Change.SAME
+
+
+def test_a_quota_larger_than_the_cpuset_is_named_where_it_throttles() -> None:
+    bound = law(bound="cpuset", promised=1.0)
+    reason = named(CPUSET_QUOTA, [bound], "throttled_share", 0.01, 0.5)
+    assert "the quota is larger than the cpuset can use" in reason
+
+
+def test_another_limit_in_force_is_named() -> None:
+    told = law(reason="--cpus: requested 50000/100000 µs, the kernel holds 52500/100000 µs; error")
+    after = digest(point({"cpus": spread(0.525, seed=2)}, laws=[told]))
+    reason = row(compare.compare(of_cpus(0.5), after)).reason
+    assert reason.endswith("the kernel holds 52500/100000 µs")
+
+
+# --- A/B -------------------------------------------------------------------------------------
+
+
+def test_sides_with_other_limits_are_compared_beside_their_promises() -> None:
+    a = digest(point({"cpus": spread(0.5)}, point_id="limits", laws=[law(promised=0.5)]))
+    b = digest(
+        point({"cpus": spread(0.75, seed=2)}, point_id="limits", limits=[Limits(cpus=0.75)],
+              laws=[law(promised=0.75)])
+    )  # fmt: skip
+    compared = compare.compare(a, b, ab=True)
+    assert row(compared).status is Change.SAME
+    assert row(compared).before == pytest.approx(0.5, rel=0.01)
+    assert row(compared).after == pytest.approx(0.75, rel=0.01)
+    assert compare.compare(a, b).status is Change.INCOMPARABLE
+
+
+def test_no_law_makes_any_change_one_for_the_worse() -> None:
+    assert SENSITIVITY["ratio"].better is Better.LAW
+    assert two("ratio", spread(1.7), spread(2.0, seed=2)).status is Change.REGRESSED
