@@ -2,26 +2,65 @@
 
 Each function takes one run or several and puts them below each other; the column ``run`` tells them
 apart. Text that is not there is ``""``, a number that was not measured is NaN and never 0. A frame
-of a run without trials has its columns and no rows.
+of a run without trials has its columns and no rows. docs/notebooks.md has every column in a table.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from harness import analysis, check
+from harness import analysis, judged
+from harness import limits as rules
 from harness.analysis import METRICS
-from harness.model import Estimate, InsideReport, Limits, Point, TrialRecord
+from harness.model import ContainerRecord, Estimate, InsideReport, Limits, Point, TrialRecord
 from harness.store import Run
 
 Row = dict[str, Any]
 
+_INT64 = pd.Int64Dtype()
+"""Whole numbers with ``<NA>``: as a float, a time in nanoseconds would lose its last digits."""
+
 _POINT = {"run": "str", "point": "str", "axis": "str", "value": "str", "x": "float64"}
 _SPREAD = {"median": "float64", "low": "float64", "high": "float64"}
+PAGE_BYTES = 4096
+
+
+def points(*runs: Run) -> pd.DataFrame:
+    """A row a container of a point, as it was planned: what runs in it, under which limits.
+
+    ``run``, ``point``, ``axis``, ``value`` (as it was written), ``x`` (the value as a number, see
+    ``x_of``), ``container``, ``workload``, ``kind`` (of memory that is touched), ``threads``,
+    ``quota_us`` and ``period_us`` (what ``--cpus`` or ``--cpu-quota`` come to), ``cpu_shares``,
+    ``cpuset_cpus``, ``memory_bytes``, ``memory_swap_bytes`` (memory and swap together) and
+    ``memory_reservation_bytes``. A limit that is not set is NaN or ``""``, no limit is infinite.
+    """
+    sizes = ("memory_bytes", "memory_swap_bytes", "memory_reservation_bytes")
+    columns = {
+        **_POINT, "container": "int64", "workload": "str", "kind": "str", "threads": "int64",
+        "quota_us": "float64", "period_us": "float64", "cpu_shares": "float64",
+        "cpuset_cpus": "str", **dict.fromkeys(sizes, "float64"),
+    }  # fmt: skip
+    rows: list[Row] = []
+    for run in runs:
+        for point in run.info.plan.points:
+            for i, spec in enumerate(point.containers):
+                limits, load = spec.limits, spec.workload
+                quota = rules.quota_and_period_us(limits) or (None, None)
+                total = rules.swap_total_bytes(limits)
+                rows.append({
+                    **_keys(run, point), "container": i, "workload": load.name,
+                    "kind": load.kind if load.name == "memory" else "", "threads": load.threads,
+                    "quota_us": quota[0], "period_us": quota[1], "cpu_shares": limits.cpu_shares,
+                    "cpuset_cpus": limits.cpuset_cpus or "",
+                    "memory_bytes": _limit(limits.memory_bytes),
+                    "memory_swap_bytes": _limit(total),
+                    "memory_reservation_bytes": _limit(limits.memory_reservation_bytes),
+                })  # fmt: skip
+    return _frame(rows, columns)
 
 
 def trials(*runs: Run) -> pd.DataFrame:
@@ -30,22 +69,27 @@ def trials(*runs: Run) -> pd.DataFrame:
     ``run``, ``trial``, ``block``, ``point``, ``axis``, ``value`` (as it was written), ``x`` (the
     value as a number, see ``x_of``), ``container``, ``outcome``, ``counts`` (bool: it enters the
     estimates), ``invalid`` and ``failure`` (why it does not, or ``""``), then a float column a
-    metric of ``analysis.METRICS``, in that metric's unit.
+    metric of ``analysis.METRICS``, in that metric's unit; then one a metric that a program of the
+    runs says of itself.
     """
+    metrics = {**METRICS}
+    for run in runs:
+        for point in run.info.plan.points:
+            metrics |= {k: m for k, m in analysis.metrics_of(point).items() if k not in metrics}
     columns = {
         "run": "str", "trial": "int64", "block": "int64", "point": "str", "axis": "str",
         "value": "str", "x": "float64", "container": "int64", "outcome": "str", "counts": "bool",
-        "invalid": "str", "failure": "str", **dict.fromkeys(METRICS, "float64"),
+        "invalid": "str", "failure": "str", **dict.fromkeys(metrics, "float64"),
     }  # fmt: skip
-    rows: list[Row] = []
-    for run, point, trial in _each(runs):
-        for i in range(len(trial.containers)):
-            metrics = {metric.name: metric.of(trial, i) for metric in METRICS.values()}
-            rows.append({
-                **_keys(run, point), "trial": trial.index, "block": trial.block, "container": i,
-                "outcome": trial.outcome.value, "counts": analysis.counts(trial),
-                "invalid": trial.invalid or "", "failure": trial.failure or "", **metrics,
-            })  # fmt: skip
+    rows = [
+        {
+            **_keys(run, point), "trial": trial.index, "block": trial.block, "container": i,
+            "outcome": trial.outcome.value, "counts": analysis.counts(trial),
+            "invalid": trial.invalid or "", "failure": trial.failure or "",
+            **{name: metric.of(trial, i) for name, metric in metrics.items()},
+        }
+        for run, point, trial, i, _ in _containers(runs)
+    ]  # fmt: skip
     return _frame(rows, columns)
 
 
@@ -67,7 +111,7 @@ def estimates(*runs: Run) -> pd.DataFrame:
             "confidence": found.confidence, "method": found.method, "unit": found.unit,
         }
         for run in runs
-        for summary in _summaries(run)
+        for summary in (one.summary for one in judged.points(run))
         for (name, container), found in summary.estimates.items()
     ]  # fmt: skip
     return _frame(rows, columns)
@@ -91,19 +135,11 @@ def verdicts(*runs: Run) -> pd.DataFrame:
     }  # fmt: skip
     rows: list[Row] = []
     for run in runs:
-        for summary in _summaries(run):
-            readbacks = [
-                readback
-                for trial in run.trials
-                if trial.point_id == summary.point.id and analysis.counts(trial)
-                for i, container in enumerate(trial.containers)
-                for readback in check.readbacks(container, run.info.engine, i)
-            ]
-            for result in summary.results:
+        for one in judged.points(run):
+            for result, verdict in zip(one.summary.results, one.verdicts, strict=True):
                 law = result.expectation
-                verdict = check.judge(summary, result, list(dict.fromkeys(readbacks)))
                 rows.append({
-                    **_keys(run, summary.point), "metric": law.metric,
+                    **_keys(run, one.summary.point), "metric": law.metric,
                     "unit": METRICS[law.metric].unit, "container": law.container, "law": law.law,
                     "bound": law.bound, "n": result.achieved.n if result.achieved else 0,
                     "promised": law.value,
@@ -128,30 +164,29 @@ def errors(*runs: Run) -> pd.DataFrame:
     }  # fmt: skip
     rows: list[Row] = []
     for run in runs:
-        for summary in _summaries(run):
-            mine = [t for t in run.trials if t.point_id == summary.point.id and analysis.counts(t)]
-            for law in (result.expectation for result in summary.results):
-                for trial in mine:
+        for one in judged.points(run):
+            for law in (result.expectation for result in one.summary.results):
+                for trial in one.counted:
                     measured = METRICS[law.metric].of(trial, law.container)
                     if measured is None:
                         continue
                     cpuset = trial.containers[law.container].requested.cpuset_cpus
                     expected = law.expected(analysis.foreign_cpus(trial, cpuset))
                     rows.append({
-                        **_keys(run, summary.point), "trial": trial.index, "metric": law.metric,
+                        **_keys(run, one.summary.point), "trial": trial.index, "metric": law.metric,
                         "container": law.container, "measured": measured, "expected": expected,
                         "error": analysis.deviation(law, measured, expected),
                     })  # fmt: skip
     return _frame(rows, columns)
 
 
-def gaps(*runs: Run) -> pd.DataFrame:
+def gaps(*runs: Run, points: Collection[str] | None = None) -> pd.DataFrame:
     """A row an off-CPU gap of a thread of the probe; trials that do not count are in it too.
 
     ``run``, ``trial``, ``point``, ``axis``, ``value``, ``x``, ``container``, ``counts`` (bool),
     ``start_s`` (since the probe's window began), ``length_s``, ``stands_for`` (float: so many
     gaps of the trial), ``thread_time_s`` (window × threads: the most that all gaps together can
-    come to).
+    come to). With ``points``, of those alone: gaps are many.
 
     The probe lists as many gaps as it has room for, the first of each thread; where it had more,
     each one stands for several. Where it listed none, a row is a bin of its histogram:
@@ -161,18 +196,77 @@ def gaps(*runs: Run) -> pd.DataFrame:
         "trial": "int64", **_POINT, "container": "int64", "counts": "bool", "start_s": "float64",
         "length_s": "float64", "stands_for": "float64", "thread_time_s": "float64",
     }  # fmt: skip
-    rows = [
-        {
+    keys: list[Row] = []
+    counts: list[int] = []
+    found: list[tuple[float, float, float]] = []
+    for run, point, trial, i, container in _containers(runs, points):
+        if container.inside is None:
+            continue
+        before = len(found)
+        found.extend(_gaps(container.inside))
+        counts.append(len(found) - before)
+        keys.append({
             **_keys(run, point), "trial": trial.index, "container": i,
-            "counts": analysis.counts(trial), "start_s": start_s, "length_s": length_s,
-            "stands_for": stands_for, "thread_time_s": _thread_time_s(container.inside),
-        }
-        for run, point, trial in _each(runs)
-        for i, container in enumerate(trial.containers)
-        if container.inside is not None
-        for start_s, length_s, stands_for in _gaps(container.inside)
-    ]  # fmt: skip
-    return _frame(rows, columns)
+            "counts": analysis.counts(trial), "thread_time_s": _thread_time_s(container.inside),
+        })  # fmt: skip
+    own = pd.DataFrame.from_records(found, columns=["start_s", "length_s", "stands_for"])
+    return _repeated(keys, counts, own, columns)
+
+
+def growth(*runs: Run) -> pd.DataFrame:
+    """A row a step of a workload that grows in memory; trials that do not count are in it too.
+
+    ``run``, ``trial``, ``point``, ``axis``, ``value``, ``x``, ``container``, ``counts`` (bool),
+    ``kind`` (``anon``, ``file``, ``tmpfs``), ``memory_bytes`` and ``memory_swap_bytes`` (the
+    limits; NaN where not set, infinite for no limit), ``t_s`` (when the step ended, since growth
+    began), ``touched_bytes`` (by then), ``page_s`` (time for each page of 4096 bytes in it).
+    """
+    columns = {
+        "trial": "int64", **_POINT, "container": "int64", "counts": "bool", "kind": "str",
+        "memory_bytes": "float64", "memory_swap_bytes": "float64", "t_s": "float64",
+        "touched_bytes": "float64", "page_s": "float64",
+    }  # fmt: skip
+    keys: list[Row] = []
+    counts: list[int] = []
+    found: list[tuple[float, float, float]] = []
+    for run, point, trial, i, container in _containers(runs):
+        report = container.memory
+        if report is None:
+            continue
+        passed_ns, touched = 0, 0
+        for step_ns in report.step_ns:
+            # The last step may be a part of one: what is left of the target.
+            step = min(report.step_bytes, report.target_bytes - touched) or report.step_bytes
+            passed_ns, touched = passed_ns + step_ns, touched + step
+            found.append((passed_ns / 1e9, touched, step_ns / 1e9 / (step / PAGE_BYTES)))
+        counts.append(len(report.step_ns))
+        limits = container.requested
+        keys.append({
+            **_keys(run, point), "trial": trial.index, "container": i, "kind": report.kind,
+            "counts": analysis.counts(trial), "memory_bytes": _limit(limits.memory_bytes),
+            "memory_swap_bytes": _limit(rules.swap_total_bytes(limits)),
+        })  # fmt: skip
+    own = pd.DataFrame.from_records(found, columns=["t_s", "touched_bytes", "page_s"])
+    return _repeated(keys, counts, own, columns)
+
+
+def samples(
+    run: Run, trial: int | None = None, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """A row a sample: the raw, cumulative counters of a container at one moment.
+
+    ``trial``, ``container`` (int32), ``t_mono_ns`` (int64, CLOCK_MONOTONIC of the engine's host),
+    then the counters of ``model.Sample`` (Int64: whole numbers, and ``<NA>`` where one was not
+    measured), by trial, container and time. With ``trial``, those of one trial; with ``columns``,
+    those columns alone, and nothing else is read. ResultsError where they cannot be read.
+    """
+    table = run.samples(trial=trial, columns=columns)
+    return pd.DataFrame({
+        name: table[name].to_pandas(types_mapper={table.schema.field(name).type: _INT64}.get)
+        if name not in ("trial", "container", "t_mono_ns")
+        else table[name].to_pandas()
+        for name in table.column_names
+    })  # fmt: skip
 
 
 def timeline(run: Run, trial: int) -> pd.DataFrame:
@@ -181,16 +275,19 @@ def timeline(run: Run, trial: int) -> pd.DataFrame:
     ``container``, ``t_s`` (since the window's first read), ``step_s`` (since the sample before),
     ``cpus`` (CPUs used in that step), ``used_s`` (CPU seconds since the window's first read),
     ``throttled_periods`` (float: newly counted in that step), ``throttled`` (bool),
-    ``memory_bytes``. The first row of a container has no step: NaN.
+    ``memory_bytes``, ``total_bytes`` (memory and swap). The first row of a container has no step:
+    NaN. ResultsError where the samples cannot be read.
 
     The kernel charges CPU at its tick: rates over steps not much longer move in tick/step.
     """
     columns = {
         "container": "int64", "t_s": "float64", "step_s": "float64", "cpus": "float64",
         "used_s": "float64", "throttled_periods": "float64", "throttled": "bool",
-        "memory_bytes": "float64",
+        "memory_bytes": "float64", "total_bytes": "float64",
     }  # fmt: skip
-    table = run.samples(trial=trial).to_pandas()
+    counters = ["container", "t_mono_ns", "cpu_usage_ns", "nr_throttled", "memory_bytes",
+                "total_bytes"]  # fmt: skip
+    table = run.samples(trial=trial, columns=counters).to_pandas()
     table = table.sort_values(["container", "t_mono_ns"], kind="stable").reset_index(drop=True)
     if table.empty:
         return _frame([], columns)
@@ -215,6 +312,7 @@ def timeline(run: Run, trial: int) -> pd.DataFrame:
         "throttled_periods": throttled,
         "throttled": throttled.fillna(0) > 0,
         "memory_bytes": table["memory_bytes"],
+        "total_bytes": table["total_bytes"],
     }
     return pd.DataFrame(found)[list(columns)].astype(columns)
 
@@ -292,8 +390,33 @@ def _each(runs: Iterable[Run]) -> Iterator[tuple[Run, Point, TrialRecord]]:
                 yield run, points[trial.point_id], trial
 
 
-def _summaries(run: Run) -> list[analysis.PointSummary]:
-    return analysis.summarise(run.info.plan, run.trials, run.info.engine, run.info.host)
+def _containers(
+    runs: Iterable[Run], points: Collection[str] | None = None
+) -> Iterator[tuple[Run, Point, TrialRecord, int, ContainerRecord]]:
+    """All containers of all trials, or of those of some points."""
+    for run, point, trial in _each(runs):
+        if points is None or point.id in points:
+            for i, container in enumerate(trial.containers):
+                yield run, point, trial, i, container
+
+
+def _repeated(
+    keys: list[Row], counts: list[int], own: pd.DataFrame, columns: Mapping[str, str]
+) -> pd.DataFrame:
+    """Rows of ``own``, each beside its keys: the first of them stand for so many rows, and so on.
+
+    Some runs have millions of such rows: a dict for each would be slow and large.
+    """
+    shared = _frame(keys, {k: kind for k, kind in columns.items() if k not in own.columns})
+    beside = shared.loc[shared.index.repeat(counts)].reset_index(drop=True)
+    return pd.concat([beside, own], axis=1)[list(columns)].astype(dict(columns))
+
+
+def _limit(size_bytes: int | None) -> float | None:
+    """A limit in bytes; infinite for -1."""
+    if size_bytes is None:
+        return None
+    return math.inf if size_bytes < 0 else float(size_bytes)
 
 
 def _trial(run: Run, index: int) -> TrialRecord:

@@ -25,8 +25,8 @@ LAYERS = [
     {"analysis", "plan", "sweepfile", "diagnosis", "engine", "host", "sampler", "store"},
     {"agenda", "check", "conversation", "significance"},
     {"judged"},
-    {"digest", "frames", "inspection", "validity"},
-    {"audit", "compare"},
+    {"digest", "frames", "inspection", "validity", "watch"},
+    {"audit", "compare", "sidecar"},
     {"baseline"},
     {"export", "notebook", "onlooker", "plots", "runner"},
     {"auditor", "report"},
@@ -35,7 +35,18 @@ LAYERS = [
 ]
 
 # What measures. Everything that judges or shows works on an old run, on any machine.
-MEASURING = {"auditor", "cgroup", "conversation", "engine", "host", "onlooker", "runner", "sampler"}
+MEASURING = {
+    "auditor",
+    "cgroup",
+    "conversation",
+    "engine",
+    "host",
+    "onlooker",
+    "runner",
+    "sampler",
+    "sidecar",
+    "watch",
+}
 WITHOUT_ENGINE = {
     "agenda",
     "analysis",
@@ -71,6 +82,7 @@ LIBRARIES = {
     "click": {"cli"},
     "docker": {"engine"},
     "jinja2": {"report"},
+    "jupyter_client": {"notebook"},
     "markdown_it": {"report"},
     "markupsafe": {"report"},
     "matplotlib": {"api", "plots"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
 import re
@@ -12,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.axes import Options
-from harness.model import Note, Outcome, TrialRecord
-from harness.report import html, markdown
+from harness.model import Note, Outcome, Status, TrialRecord
+from harness.report import html, markdown, several, table
 from harness.report import view as views
 from harness.store import Run
 from tests.runs import HOSTILE, altered, measured, rejected, scattered
@@ -98,8 +100,10 @@ def test_every_verdict_and_reason_stands_in_the_page(run: Run, page: Page) -> No
     for row in view.rows:
         for line in row.lines:
             assert line.verdict
-            assert words(line.verdict.reason) in words(page.text)
+            assert line.law
             assert line.verdict.status.value in page.text
+            if line.verdict.status is not Status.CONFORMS or line.law.explanation:
+                assert words(line.verdict.reason) in words(page.text)
     for remark in view.remarks:
         assert words(remark) in words(page.text)
 
@@ -144,7 +148,7 @@ def test_the_structure_can_be_walked_without_eyes(page: Page) -> None:
     for attributes in page.all("a"):
         assert (attributes["href"] or "").removeprefix("#") in ids
     pictures = [a for a in page.all("div") if a.get("role") == "img"]
-    assert len(pictures) == len(page.all("figcaption")) == 4
+    assert len(pictures) == len(page.all("figcaption")) == 5
     assert all(attributes["aria-label"] for attributes in pictures)
     assert len(page.all("table")) == len(page.all("caption")) == 2
     assert all(attributes["scope"] in ("col", "row") for attributes in page.all("th"))
@@ -260,12 +264,13 @@ def test_what_cannot_be_written_is_told_with_a_remedy(tmp_path: Path) -> None:
 def test_figures_are_written_into_the_run(tmp_path: Path) -> None:
     path = quick_run(tmp_path)
     told = json.loads(bench("plot", "--json", cwd=tmp_path).stdout)
-    assert {one["figure"] for one in told} == {"achieved", "throttling", "timeline", "gaps"}
+    drawn = {"achieved", "throttling", "timeline", "gaps", "heat"}
+    assert {one["figure"] for one in told} == drawn
     assert all((tmp_path / one["path"]).exists() for one in told)
     result = bench("plot", "--format", "svg", "--figure", "gaps", "--output", "here", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert [p.name for p in (tmp_path / "here").iterdir()] == ["gaps.svg"]
-    assert len(list((path / "plots").iterdir())) == 4
+    assert len(list((path / "plots").iterdir())) == len(drawn)
 
 
 @pytest.mark.slow
@@ -282,3 +287,119 @@ def test_figures_that_are_not_there(tmp_path: Path) -> None:
 def quick_run(root: Path) -> Path:
     options = Options(values="0.5,1", repeats=2, duration_s=1)
     return measured(root / "results", options=options).path
+
+
+# --- several runs ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pair(run: Run) -> list[Run]:
+    """The run, and what another host found."""
+    host = replace(run.info.host, hostname="otherhost", kernel="9.9.9")
+    other = scattered(run, {"cpus=1": 0.9})
+    return [run, replace(other, info=replace(run.info, name="other", host=host))]
+
+
+def test_several_runs_stand_beside_each_other(pair: list[Run]) -> None:
+    beside = several.build(pair)
+    assert beside.labels == ("fakehost", "otherhost")
+    assert beside.headline == "2 runs (2 deviates), 5 points in all of them."
+    page = Page(several.render(beside))
+    for view in beside.views:
+        assert words(view.headline) in words(page.text)
+        assert view.run.info.name in page.text
+    assert page.text.count("otherhost") > 10
+    assert "9.9.9" in page.text
+    (root,) = page.all("html")
+    assert root["lang"] == "en"
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for attributes in page.all("a"):
+        assert (attributes["href"] or "").removeprefix("#") in ids
+
+
+def test_several_runs_in_markdown_and_as_data(pair: list[Run]) -> None:
+    beside = several.build(pair)
+    text = several.as_markdown(beside)
+    assert text.startswith("### ✗ deviates: 2 runs")
+    assert len(text) < 8000
+    assert "| 0.5 | otherhost |" in text
+    assert "Host: Kernel: 6.1.0 (x86\\_64) / 9.9.9" in text
+    told = several.as_json(beside)
+    assert [one["label"] for one in told["runs"]] == ["fakehost", "otherhost"]
+    assert json.dumps(told)
+
+
+def test_runs_with_nothing_in_common_are_shown_one_by_one(run: Run, tmp_path: Path) -> None:
+    other = measured(tmp_path, "quota", options=Options(values="50000", repeats=2, duration_s=1))
+    beside = several.build([run, other])
+    assert "no point in common" in beside.headline
+    page = Page(several.render(beside))
+    assert "nothing can be compared" in page.text
+    assert "50000" in page.text
+    assert "cpus" in page.text
+    assert "nothing can be compared" in several.as_markdown(beside)
+
+
+def test_points_that_only_share_a_name_are_told(run: Run) -> None:
+    plan = run.info.plan
+    longer = tuple(replace(point, duration_s=9.0) for point in plan.points)
+    other = replace(run, info=replace(run.info, name="x", plan=replace(plan, points=longer)))
+    assert "Not planned alike" in several.build([run, other]).remarks[0]
+
+
+def test_several_hostile_runs_stay_text(hostile: Run) -> None:
+    other = replace(hostile, info=replace(hostile.info, name=HOSTILE))
+    text = several.render(several.build([hostile, other]))
+    assert text.count("<script") == 1
+    assert "\u202e" not in text
+    said = several.as_markdown(several.build([hostile, other]))
+    assert "<script" not in said
+    assert "@team" not in said
+
+
+def test_the_table_in_csv_says_what_the_page_says(pair: list[Run]) -> None:
+    view = views.build(pair[0])
+    rows = list(csv.DictReader(io.StringIO(table.render([view]))))
+    assert len(rows) == sum(len(row.lines) for row in view.rows)
+    for told, row in zip(rows, view.rows, strict=True):
+        line = row.lines[0]
+        assert line.achieved
+        assert line.verdict
+        assert float(told["achieved"]) == line.achieved.median
+        assert (told["verdict"], told["reason"]) == (line.verdict.status, line.verdict.reason)
+    both = list(csv.DictReader(io.StringIO(table.render([views.build(run) for run in pair]))))
+    assert {told["host"] for told in both} == {"fakehost", "otherhost"}
+
+
+def test_no_cell_of_the_csv_is_a_formula(run: Run) -> None:
+    for attack in ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\tx"):
+        host = replace(run.info.host, hostname=attack)
+        text = table.render([views.build(replace(run, info=replace(run.info, host=host)))])
+        (told, *_) = csv.DictReader(io.StringIO(text))
+        assert told["host"] == f"'{attack}"
+        assert told["error_low"].startswith("-")  # a number stays one
+
+
+def test_a_run_of_very_many_trials_is_still_a_page(run: Run) -> None:
+    many = replace(run, trials=tuple(replace(run.trials[0], index=i) for i in range(2_500)))
+    page = Page(html.render(views.build(many)))
+    assert "2000 of 2500 trials" in page.text
+    assert len(page.all("tr")) < 2_100
+
+
+@pytest.mark.slow
+def test_the_commands_take_several_runs(tmp_path: Path) -> None:
+    names = [quick_run(tmp_path).name for _ in range(2)]
+    done = bench("report", *names, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["path"], told["runs"]) == ("results/report.html", names)
+    assert (tmp_path / "results" / "report.html").read_text().startswith("<!DOCTYPE html>")
+    text = bench("report", *names, "--format", "csv", cwd=tmp_path).stdout
+    assert len(list(csv.DictReader(io.StringIO(text)))) == 4
+    assert bench("report", *names, "--format", "md", cwd=tmp_path).stdout.startswith("### ")
+    drawn = json.loads(bench("plot", *names, "--figure", "heat", "--json", cwd=tmp_path).stdout)
+    assert [one["path"] for one in drawn] == ["results/plots/heat.png"]
+    assert [one.parent.name for one in (tmp_path / "results").glob("*/run.json")]
+    assert bench("runs", cwd=tmp_path).stderr == ""  # what was written there is no run

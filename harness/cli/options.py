@@ -71,3 +71,5 @@ all_option = click.option("--all", "every", is_flag=True, help="Show every metri
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit 1 on a regression, 3 where it is inconclusive."
 )
+
+runs_argument = click.argument("runs", nargs=-1, metavar="[RUN]...")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import ResultsError
 
@@ -15,20 +17,29 @@ def write(path: Path, data: bytes) -> None:
     What is no regular file (a pipe, ``/dev/stdout``) is written to as it stands, and a link's
     target instead of the link.
     """
+    with writing(path) as out:
+        out.write(data)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """The same for what is written piece by piece: the file is there at the end of the block."""
     target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    special = target.exists() and not target.is_file() and not target.is_dir()
+    temporary = target if special else target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_bytes(data)
-            return
-        temporary.write_bytes(data)
-        temporary.replace(target)
+        with temporary.open("wb") as out:
+            yield out
+        if not special:
+            temporary.replace(target)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise ResultsError(
             f"cannot write {path}: {error.strerror}.", "Choose another place with --output."
         ) from error
+    finally:
+        if not special:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 def make_folder(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``bench plot``: a run's figures as PNG or SVG."""
+"""``bench plot``: the figures of one run or several as PNG or SVG."""
 
 from __future__ import annotations
 
@@ -9,55 +9,64 @@ import click
 
 from harness import store
 from harness.cli import output as files
-from harness.cli.options import json_option, results_option, run_argument
+from harness.cli.options import json_option, results_option, runs_argument
 from harness.errors import UsageError
 
 
 @click.command()
-@run_argument
+@runs_argument
 @click.option("--format", "form", type=click.Choice(["png", "svg"]), default="png",
               show_default=True, help="PNG for documents and chats, SVG for print and the "
               "web.")  # fmt: skip
-@click.option("--figure", "names", multiple=True, metavar="NAME",
-              help="achieved, throttling, timeline, gaps or responses; may be given several "
-              "times.  [default: all that the run has data for]")  # fmt: skip
+@click.option(
+    "--figure",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="achieved, shares, reached, throttling, timeline, gaps, heat, responses, pages "
+    "or growth; may be given several times.  [default: all that there is data for]",
+)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-              help="Where to.  [default: plots in the run's folder]")  # fmt: skip
+              help="Where to.  [default: plots in the run's folder, of several runs in the "
+              "results folder]")  # fmt: skip
 @results_option
 @json_option
 def plot(
-    run: str | None,
+    runs: tuple[str, ...],
     form: str,
     names: tuple[str, ...],
     output: Path | None,
     results: Path,
     as_json: bool,
 ) -> None:
-    """Write a run's figures as PNG or SVG.
+    """Write the figures of runs as PNG or SVG.
 
     RUN is a name, a part of one, or a path; without it, the newest. Each figure's title states
     what was found. A run of several sweeps has figures of each: cpu-achieved, period-achieved;
-    --figure achieved means them all.
+    --figure achieved means them all. Of several runs (hosts, days, engines, kernels) each figure
+    has a panel a run, with the same axes in all.
     """
     from harness import plots
 
-    found = store.find(results, run)
-    here = plots.available(found)
+    found = [store.find(results, name) for name in dict.fromkeys(runs)] or [
+        store.find(results, None)
+    ]
+    called = " and ".join(run.info.name for run in found)
+    here = plots.available(*found)
     known = {*here, *plots.FIGURES}
     for name in names:
         if name not in known:
             raise UsageError(f"no figure '{name}'.", f"Known: {', '.join(sorted(known))}.")
     if not here:
         raise UsageError(
-            f"{found.info.name} has nothing to draw: no trial of it counts.",
-            f"`bench show {found.info.name}` tells why.",
+            f"{called}: nothing to draw, since no trial counts.",
+            f"`bench show {found[0].info.name}` tells why.",
         )
-    drawn = plots.pictures(found, names or None)
+    drawn = plots.pictures(*found, names=names or None)
     if not drawn:
-        raise UsageError(
-            f"{found.info.name} has no data for {', '.join(names)}.", f"It has: {', '.join(here)}."
-        )
-    folder = output or found.path / "plots"
+        raise UsageError(f"{called}: no data for {', '.join(names)}.",
+                         f"There is: {', '.join(here)}.")  # fmt: skip
+    folder = output or (found[0].path if len(found) == 1 else results) / "plots"
     files.make_folder(folder)
     written = []
     for picture in drawn:

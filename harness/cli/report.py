@@ -1,4 +1,4 @@
-"""``bench report``: a run's report as one HTML file, Markdown or JSON."""
+"""``bench report``: a report of one run or several as HTML, Markdown, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -10,61 +10,87 @@ import click
 
 from harness import store
 from harness.cli import output as files
-from harness.cli.options import json_option, results_option, run_argument
+from harness.cli.options import json_option, results_option, runs_argument
 
 if TYPE_CHECKING:
-    from harness.report.view import View
+    from harness.store import Run
 
 _STDOUT = Path("-")
 
 
 @click.command()
-@run_argument
-@click.option("--format", "form", type=click.Choice(["html", "md", "json"]), default="html",
+@runs_argument
+@click.option("--format", "form", type=click.Choice(["html", "md", "json", "csv"]), default="html",
               show_default=True, help="One HTML file with tables and figures; Markdown, short "
-              "enough for a comment; or JSON.")  # fmt: skip
+              "enough for a comment; JSON; or the table of verdicts as CSV.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Where to; - is stdout.  [default: report.html in the run's folder for html, "
-              "stdout for md and json]")  # fmt: skip
+              help="Where to; - is stdout.  [default: report.html in the run's folder for html, of "
+              "several runs in the results folder; stdout for md, json and csv]")  # fmt: skip
 @results_option
 @json_option
-def report(run: str | None, form: str, output: Path | None, results: Path, as_json: bool) -> None:
-    """Write a run's report: one HTML file, Markdown or JSON.
+def report(
+    runs: tuple[str, ...], form: str, output: Path | None, results: Path, as_json: bool
+) -> None:
+    """Write a report of runs: HTML, Markdown, JSON or CSV.
 
     RUN is a name, a part of one, or a path; without it, the newest. The HTML file holds all it
-    needs, figures included: it can be mailed, archived and read without a network.
+    needs, figures included: it can be mailed, archived and read without a network. Several runs
+    (of hosts, days, engines, kernels) stand beside each other in one report; whether anything
+    changed from one to another, `bench compare` tells.
 
     With --json, where the report was written is told as JSON; the report itself in JSON is
     --format json.
     """
-    found = store.find(results, run)
-    where = output or (found.path / "report.html" if form == "html" else _STDOUT)
+    found = [store.find(results, name) for name in dict.fromkeys(runs)] or [
+        store.find(results, None)
+    ]
+    folder = found[0].path if len(found) == 1 else results
+    where = output or (folder / "report.html" if form == "html" else _STDOUT)
     if as_json and where == _STDOUT and form != "json":
         raise click.UsageError("--json tells where a file was written: name it with --output.")
-    from harness.report import view as views
-
-    view = views.build(found)
-    text = _render(view, form)
+    text, verdict, headline = _one(found[0], form) if len(found) == 1 else _several(found, form)
     if where == _STDOUT:
         click.echo(text, nl=False)
         return
     files.write(where, text.encode())
     if as_json:
-        told = {"run": found.info.name, "path": str(where), "verdict": view.status.value}
+        names = [run.info.name for run in found]
+        told = {"run": names[0], "runs": names, "path": str(where), "verdict": verdict}
         click.echo(json.dumps(told, indent=2))
     else:
-        click.echo(f"{view.headline}\nWritten to {where}")
+        click.echo(f"{headline}\nWritten to {where}")
 
 
-def _render(view: View, form: str) -> str:
-    if form == "html":
-        from harness.report import html
-
-        return html.render(view)
-    if form == "md":
-        from harness.report import markdown
-
-        return markdown.render(view)
+def _one(run: Run, form: str) -> tuple[str, str, str]:
+    """(the report, the verdict, the headline) of a run."""
+    from harness.report import html, markdown, table
     from harness.report import view as views
 
-    return json.dumps(views.as_json(view), indent=2) + "\n"
+    view = views.build(run)
+    match form:
+        case "html":
+            text = html.render(view)
+        case "md":
+            text = markdown.render(view)
+        case "csv":
+            text = table.render([view])
+        case _:
+            text = json.dumps(views.as_json(view), indent=2) + "\n"
+    return text, view.status.value, view.headline
+
+
+def _several(runs: list[Run], form: str) -> tuple[str, str, str]:
+    """The same of several runs beside each other."""
+    from harness.report import several, table
+
+    beside = several.build(runs)
+    match form:
+        case "html":
+            text = several.render(beside)
+        case "md":
+            text = several.as_markdown(beside)
+        case "csv":
+            text = table.render(beside.views)
+        case _:
+            text = json.dumps(several.as_json(beside), indent=2) + "\n"
+    return text, beside.status.value, beside.headline

@@ -27,7 +27,7 @@ def runs(results: Path, as_json: bool) -> None:
                         "created": run.info.created,
                         "sweep": run.info.plan.sweep,
                         "state": run.info.status,
-                        "trials": len(run.trials),
+                        "trials": run.trials,
                         "planned": len(run.info.plan.trials),
                     }
                     for run in listing.runs
@@ -39,7 +39,7 @@ def runs(results: Path, as_json: bool) -> None:
     for run in listing.runs:
         info = run.info
         click.echo(
-            f"{info.name:<32} {info.status:<12} {len(run.trials):>4} of {len(info.plan.trials):<4} "
+            f"{info.name:<32} {info.status:<12} {run.trials:>4} of {len(info.plan.trials):<4} "
             f"trials  {info.host.hostname}"
         )
     for name, reason in listing.unreadable.items():

@@ -44,6 +44,8 @@ from harness.plots.material import Material, Picture
 from harness.store import Run
 
 BELOW_A_TICK = "cpu-bandwidth-below-a-tick"
+_MOST_TOLD = 60
+"""More points than this nobody listens to; the table has them all."""
 _THROTTLED = 0.9
 """A point that is throttled in this share of its periods shows throttling well."""
 
@@ -149,18 +151,25 @@ def achieved(given: Material) -> Picture:
         f"{'; below, the error on a scale of its own' if judged else ''}. Large marks are medians "
         "over the trials that count, with their intervals; dots are single trials."
     )
-    left_out = [point for point in given.order if point not in set(given.estimates["point"])]
+    estimated = set(given.estimates["point"])
+    left_out = [point for point in given.order if point not in estimated]
     if left_out:
-        caption += f" Not shown, for want of a trial that counts: {', '.join(left_out)}."
-    told = "; ".join(
+        names = ", ".join(left_out[:10]) + (", …" if len(left_out) > 10 else "")
+        caption += f" Not shown, for want of a trial that counts: {names}."
+    title = given.found(lambda one: _finding(one, law[law["run"].isin(_names(one))]))
+    return given.picture("achieved", sheet, title, caption, _told(given, rows, unit))
+
+
+def _told(given: Material, rows: pd.DataFrame, unit: Scaled) -> str:
+    """Every point in words and numbers."""
+    told = [
         f"{_whose(given, row)}{row['value']}: "
         + ("" if row["verdict"] == NO_LAW else f"promised {row['promised'] * unit.factor:.4g}, ")
         + f"achieved {row['achieved_median'] * unit.factor:.4g} {unit.label}".rstrip()
         + f", {row['verdict']}"
-        for row in rows.to_dict("records")
-    )
-    title = given.found(lambda one: _finding(one, law[law["run"].isin(_names(one))]))
-    return given.picture("achieved", sheet, title, caption, f"{told}.")
+        for row in rows.head(_MOST_TOLD).to_dict("records")
+    ]
+    return "; ".join([*told, *(["…"] if len(rows) > _MOST_TOLD else [])]) + "."
 
 
 def _names(given: Material) -> list[str]:
@@ -454,7 +463,7 @@ def throttling(given: Material) -> Picture:
 
     told = "; ".join(
         f"{_whose(given, row)}{row['value']}: {look.share(row['median'])}"
-        for row in share.to_dict("records")
+        for row in share.head(_MOST_TOLD).to_dict("records")
     )
     return given.picture(
         "throttling", sheet, given.found(finding),

@@ -19,6 +19,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -43,11 +44,12 @@ MOST_RUNS = 12
 """More than this have no room beside each other."""
 _LINE = 86
 """So many characters of a legend fit between the edges of the panels."""
+_MOST_TICKS = 100
 _MANY = 12
 """With more points than this, marks are smaller."""
 NBSP = "\N{NO-BREAK SPACE}"
-_TITLE_PT, _LINE_PT, _LEGEND_PT = 11.5, 11.5 * 1.2, 15.3
-"""The title's letters and lines, and a row of a legend."""
+_TITLE_PT, _LINE_PT, _LEGEND_PT, _PAD_PT = 11.5, 11.5 * 1.2, 15.3, 6.0
+"""The title's letters and lines, a row of a legend, and the room about them."""
 
 STYLE: Any = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.5,
@@ -200,9 +202,10 @@ class Sheet(Figure):
         self._title = textwrap.wrap(plain(title), 72, break_on_hyphens=False)[:4]
         short = textwrap.shorten(plain(facts), 125, placeholder="…")
         self._words = (
-            self.suptitle(" ", x=0.012, ha="left", fontsize=_TITLE_PT, fontweight="bold"),
+            self.suptitle("", x=0.012, y=1, ha="left", fontsize=_TITLE_PT, fontweight="bold"),
             self.supxlabel(short, x=0.012, ha="left", fontsize=7.5, color=MUTED),
         )
+        self._words[0].set_in_layout(False)
         if self._handles:
             columns = _columns([handle.get_label() for handle in self._handles])
             self.legend(
@@ -214,19 +217,21 @@ class Sheet(Figure):
     def bare(self, *, on: bool) -> None:
         """Without title and facts, for a page that tells both itself; or with them again."""
         title = [] if on else self._title
-        room = 0
-        if self.legends:
-            (legend,) = self.legends
+        height_pt = self.get_figheight() * 72
+        down_pt = len(title) * _LINE_PT + (_PAD_PT if title else 0)
+        above, below = self._words
+        above.set_text("\n".join(title))
+        above.set_position((0.012, 1 - _PAD_PT / height_pt))
+        below.set_visible(not on)
+        below.set_in_layout(not on)
+        for legend in self.legends:
+            legend.set_bbox_to_anchor((0.005, 1 - down_pt / height_pt), transform=self.transFigure)
             labels = [text.get_text() for text in legend.get_texts()]
             rows = math.ceil(len(labels) / _columns(labels)) + bool(self._heading)
-            room = round((rows * _LEGEND_PT + 4) / _LINE_PT)
-            down = (len(title) * _LINE_PT + 8) / (self.get_figheight() * 72)
-            legend.set_bbox_to_anchor((0.005, 1 - down), transform=self.transFigure)
-        above, below = self._words
-        above.set_text("\n".join([*title, *([" "] * room)]))  # the legend lies on empty lines
-        for text, shown in ((above, bool(title or room)), (below, not on)):
-            text.set_visible(shown)
-            text.set_in_layout(shown)
+            down_pt += rows * _LEGEND_PT + _PAD_PT / 2
+        layout = self.get_layout_engine()
+        assert isinstance(layout, ConstrainedLayoutEngine)
+        layout.set(rect=(0, 0, 1, 1 - down_pt / height_pt))
 
     def png(self, dpi: int = 160) -> bytes:
         """The figure as a PNG."""
@@ -286,10 +291,9 @@ class Across:
         edges, i = self._edges(), places.index(place)
         return [place + 0.8 * (edge - place) for edge in (edges[i], edges[i + 1])]
 
-    def box(self, place: float) -> list[float]:
-        """The same up to the middle between neighbours."""
-        edges, i = self._edges(), sorted(self.names).index(place)
-        return [edges[i], edges[i + 1]]
+    def boxes(self) -> dict[float, tuple[float, float]]:
+        """The same of every point, up to the middle between neighbours."""
+        return dict(zip(sorted(self.names), itertools.pairwise(self._edges()), strict=True))
 
     def _edges(self) -> list[float]:
         """The ends of the axis, and the middles between neighbouring points."""
@@ -318,7 +322,8 @@ class Across:
             if self.log:
                 ax.set_xscale("log")
             ax.set_xlim(edges[0], edges[-1])
-            ax.set_xticks([place for place in self.names if place not in kept], minor=True)
+            minor = [place for place in self.names if place not in kept]
+            ax.set_xticks(minor if len(minor) <= _MOST_TICKS else [], minor=True)
             ax.set_xticks(kept, [self.names[place] for place in kept])
             ax.xaxis.set_minor_formatter(NullFormatter())
         sheet.xlabel(self.label)
@@ -384,9 +389,16 @@ def boxes(
     high: pd.Series[float],
 ) -> None:
     """The tolerance of each point, as wide as the point's part of the axis."""
-    for place, least, most in zip(at, low, high, strict=True):
-        # The thin edge closes the seam between neighbours.
-        ax.fill_between(across.box(place), least, most, color=BAND, lw=0.6, zorder=1)
+    sides = across.boxes()
+    corners = [
+        [(left, least), (right, least), (right, most), (left, most)]
+        for place, least, most in zip(at, low, high, strict=True)
+        for left, right in (sides[place],)
+    ]
+    # The thin edge closes the seam between neighbours.
+    ax.add_collection(PolyCollection(corners, facecolor=BAND, edgecolor=BAND, lw=0.6, zorder=1))
+    ax.update_datalim([corner for box in corners for corner in box], updatex=False)
+    ax.autoscale_view(scalex=False)
 
 
 def singles(ax: Axes, at: pd.Series[float], y: pd.Series[float]) -> None:

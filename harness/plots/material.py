@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
 
@@ -89,10 +89,10 @@ class Material:
         (run,) = self.runs
         info = run.info
         state = "" if info.status == "finished" else f" ({info.status})"
-        return (
-            f"{info.name}{state} · {info.host.hostname} · {info.engine.name} {info.engine.version} · "
-            f"kernel {info.host.kernel} · cgroup v{info.engine.cgroup_version}"
-        )
+        return " · ".join((
+            f"{info.name}{state}", info.host.hostname, f"{info.engine.name} {info.engine.version}",
+            f"kernel {info.host.kernel}", f"cgroup v{info.engine.cgroup_version}",
+        ))  # fmt: skip
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -243,16 +243,19 @@ def distinct(runs: Sequence[Run]) -> tuple[Run, ...]:
     return tuple(out)
 
 
-_TELLING: Sequence[tuple[str, Callable[[RunInfo], Any]]] = (
-    ("", lambda info: info.host.hostname),
-    ("kernel", lambda info: info.host.kernel),
-    ("Docker", lambda info: info.engine.version),
-    ("cgroup", lambda info: f"v{info.engine.cgroup_version}"),
-    ("", lambda info: f"{info.engine.runtime} {info.engine.runtime_version}"),
-    ("", lambda info: info.created[:10]),
-    ("", lambda info: info.created[11:16]),
+_BY_TIME = re.compile(r"\d{8}-\d{6}-")
+"""How a run is called that nobody gave a name."""
+_TELLING: Sequence[Callable[[RunInfo], str]] = (
+    lambda info: info.host.hostname,
+    lambda info: f"kernel {info.host.kernel}",
+    lambda info: f"{info.engine.name} {info.engine.version}",
+    lambda info: f"cgroup v{info.engine.cgroup_version}",
+    lambda info: f"{info.engine.runtime} {info.engine.runtime_version}",
+    lambda info: info.name if not _BY_TIME.match(info.name) else "",
+    lambda info: info.created[:10],
+    lambda info: info.created[:16].replace("T", " "),
 )
-"""What tells runs apart, the plainest first."""
+"""What tells runs apart, the plainest first: where, on what, by a name that somebody gave, when."""
 
 
 def labels(runs: Sequence[Run]) -> dict[str, str]:
@@ -261,12 +264,13 @@ def labels(runs: Sequence[Run]) -> dict[str, str]:
     if len(runs) < 2:
         return dict(zip(names, names, strict=True))
     parts: list[list[str]] = [[] for _ in runs]
-    for word, fact in _TELLING:
-        facts = [f"{word} {fact(run.info)}".strip() for run in runs]
+    for fact in _TELLING:
+        facts = [fact(run.info) for run in runs]
         if len(set(facts)) > 1:
             for own, said in zip(parts, facts, strict=True):
-                own.append(said)
-            joined = [", ".join(own) for own in parts]
+                # A moment says the day too, which may have been said already.
+                own[:] = [part for part in own if not said.startswith(part)] + [said]
+            joined = [", ".join(filter(None, own)) for own in parts]
             if len(set(joined)) == len(runs):
                 return dict(zip(names, joined, strict=True))
     return dict(zip(names, names, strict=True))

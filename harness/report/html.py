@@ -97,7 +97,9 @@ def findings(view: View) -> list[Finding]:
             point=point_name(row.summary.point),
             metric=metric_name(row, line),
             status=line.verdict.status,
-            error="" if line.deviation is None else check.amount(line.deviation.median, line.law),
+            error=""
+            if line.deviation is None or line.law.is_ceiling
+            else check.amount(line.deviation.median, line.law),
             reason=line.verdict.reason,
         )
         for row in view.rows
@@ -123,13 +125,12 @@ def table(axis: str, rows: Sequence[Row]) -> Table:
     beside = [name for name in _SHOWN_BESIDE if _is_shown(name, rows)]
     columns = (
         Column(axes.option(axis)),
-        *([Column("Measured")] if several else []),
+        *([Column("Measured", "measured")] if several else []),
         Column("Verdict"),
         *(Column(title, "number") for title in ("Promised", "Achieved", "Error", "Tolerance")),
         Column("Requested, engine, kernel", "limits"),
         *(Column(_head(name), "number") for name in beside),
         Column("Trials", "number"),
-        Column("Why", "why"),
     )
     return Table(
         caption=f"Every limit of {axes.option(axis)}: medians over the trials that count; below "
@@ -168,7 +169,6 @@ def _cells(row: Row, line: Line, *, several: bool, beside: Sequence[str]) -> tup
         _limits(row),
         *(_extra(row, metric) for metric in beside),
         Cell(f"{summary.valid} of {summary.trials}", sort=float(summary.valid)),
-        Cell("", (line.verdict.reason if line.verdict else "a measurement, not a test",)),
     )
 
 
@@ -181,24 +181,25 @@ def _number(point: Point) -> float | None:
 
 
 def _limits(row: Row) -> Cell:
-    """Each limit in a line: what was asked for, and what engine and kernel hold."""
-    held: dict[tuple[str, str, str, str], list[ReadBack]] = {}
+    """The limits that were asked for, and where engine or kernel hold something else."""
+    by_option: dict[str, list[ReadBack]] = {}
     for one in row.readbacks:
-        held.setdefault((one.option, one.requested, one.engine, one.kernel), []).append(one)
-    containers = len(row.summary.point.containers)
-    texts: list[str] = []
-    for (option, requested, engine, kernel), found in held.items():
-        agreed = "= engine = kernel"
-        if not requested == engine == kernel:
-            agreed = f"≠ engine {engine}, kernel {kernel}"
-            if found[0].agrees is not False:  # in other words, or not read
-                agreed = f"engine {engine}, kernel {kernel}"
-        where = ""
-        if len(found) < containers:
-            numbers = ", ".join(str(one.container + 1) for one in found)
-            where = f" (container {numbers})"
-        name = f"{option} " if len(held) > 1 else ""
-        texts += [f"{name}{requested}{where}", agreed]
+        by_option.setdefault(one.option, []).append(one)
+    agreed, others = [], []
+    for option, found in by_option.items():
+        name = f"{option} " if len(by_option) > 1 else ""
+        if all(one.requested == one.engine == one.kernel for one in found):
+            values = [one.requested for one in found]
+            alike = len(set(values)) == 1
+            agreed.append(f"{name}{values[0] if alike else ', '.join(values)}")
+            continue
+        for one in found:
+            where = f" (container {one.container + 1})" if len(found) > 1 else ""
+            # What agrees in other words (a weight), or was not read, is no mismatch.
+            sign = "≠ " if one.agrees is False else ""
+            held = f"{sign}engine {one.engine}, kernel {one.kernel}"
+            others += [f"{name}{one.requested}{where}", held]
+    texts = [*agreed, *(["= engine = kernel"] if agreed else []), *others]
     return Cell(texts[0], tuple(texts[1:])) if texts else Cell(NONE)
 
 
@@ -206,6 +207,8 @@ def _promised(line: Line) -> Cell:
     if line.promised is None or line.law is None:
         return Cell(NONE, sort=math.nan)
     text, bare = (quantity(value, line.metric.unit) for value in (line.promised, line.law.value))
+    if line.law.is_ceiling:
+        text, bare = f"≤ {text}", f"≤ {bare}"
     return Cell(text, () if text == bare else (f"of {bare}",), sort=line.promised)
 
 
@@ -218,7 +221,8 @@ def _estimated(estimate: Estimate | None) -> Cell:
 
 
 def _error(line: Line) -> Cell:
-    if line.deviation is None or line.law is None:
+    # What a ceiling leaves unused is no error.
+    if line.deviation is None or line.law is None or line.law.is_ceiling:
         return Cell(NONE, sort=math.nan)
     below = error_interval(line)
     text = check.amount(line.deviation.median, line.law)

@@ -91,13 +91,16 @@ def _cells(row: Row, line: Line, *, several: bool) -> list[str]:
     law, unit = line.law, line.metric.unit
     spread, error = interval(line.achieved), error_interval(line)
     achieved = NONE if line.achieved is None else quantity(line.achieved.median, unit)
+    promised = NONE if line.promised is None else quantity(line.promised, unit)
     off = NONE
-    if line.deviation is not None and law is not None:
+    if law is not None and law.is_ceiling:  # what it leaves unused is no error
+        promised, error = f"≤ {promised}", ""
+    elif line.deviation is not None and law is not None:
         off = check.amount(line.deviation.median, law)
     return [
         text(row.summary.point.value),
         *([text(metric_name(row, line))] if several else []),
-        NONE if line.promised is None else quantity(line.promised, unit),
+        promised,
         f"{achieved} ({spread})" if spread else achieved,
         f"{off} ({error})" if error else off,
         NONE if law is None else tolerance(law),

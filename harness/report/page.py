@@ -64,7 +64,7 @@ class Column:
 
     title: str
     kind: str = ""
-    """``number``, ``limits`` or ``why`` where it is laid out in a way of its own."""
+    """``number``, ``limits``, ``measured`` or ``run`` where it is laid out in a way of its own."""
 
 
 @dataclass(frozen=True, slots=True)

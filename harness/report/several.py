@@ -136,7 +136,7 @@ def _tables(beside: Beside) -> list[Table]:
         out.append(Table(
             caption=f"Every limit of {axes.option(axis)} in every run: medians over the trials "
             "that count; below them, smaller, their intervals",
-            columns=(first, Column("Run"), *others),
+            columns=(first, Column("Run", "run"), *others),
             rows=tuple((cells[0], Cell(label), *cells[1:])
                        for label, cells in zip(lines, table.rows, strict=True)),
         ))  # fmt: skip

@@ -27,7 +27,7 @@ def render(views: Sequence[View]) -> str:
     writer.writerow(COLUMNS)
     for view in views:
         for row in view.rows:
-            writer.writerows(map(_harmless, _cells(view, row, line)) for line in row.lines)
+            writer.writerows(_harmless(_cells(view, row, line)) for line in row.lines)
     return out.getvalue()
 
 

@@ -59,7 +59,8 @@ def error_interval(line: Line) -> str:
     found, law = line.deviation, line.law
     if found is None or law is None or found.low is None or found.high is None:
         return ""
-    return f"{check.amount(found.low, law)} … {check.amount(found.high, law)}"
+    low, high = check.amount(found.low, law), check.amount(found.high, law)
+    return "" if low == high == check.amount(found.median, law) else f"{low} … {high}"
 
 
 def tolerance(law: Expectation) -> str:
