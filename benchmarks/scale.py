@@ -1,0 +1,270 @@
+"""A run far larger than most: 1,000 points × 10 trials with 10 million samples, read in every way.
+
+The run is synthetic and made anew each time, in the format of ``results/``: a trial's line has the
+size that real ones have, gaps and frames of docker stats included. Each job runs in a process of
+its own, from Python's start on, so that its peak of memory is its own too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter
+
+from benchmarks.figures import ROOT, Figure
+from harness import export, frames, store
+from harness.model import (
+    ContainerRecord,
+    ContainerSpec,
+    EngineFacts,
+    HostFacts,
+    HostSample,
+    InsideReport,
+    KernelLimits,
+    Limits,
+    Outcome,
+    Plan,
+    PlannedTrial,
+    Point,
+    Sample,
+    SamplerCost,
+    StatsFrame,
+    ThreadReport,
+    TrialRecord,
+    Workload,
+    WorkloadFacts,
+)
+from harness.report import html
+from harness.report import view as views
+
+POINTS, REPEATS, SAMPLES_A_TRIAL = 1_000, 10, 1_000
+PERIOD_NS, WINDOW_NS, THREADS = 100_000_000, 3_000_000_000, 2
+HOST_CPUS = 64
+
+HOST = HostFacts(
+    hostname="synthetic", os="none", kernel="0", architecture="x86_64", cpu_model="none",
+    cpus=HOST_CPUS, usable_cpus=HOST_CPUS, tick_ns=4_000_000, memory_bytes=1 << 38, swap_bytes=0,
+    cgroup_version=1, cfs_slice_us=5000, virtualisation=None, governor=None,
+)  # fmt: skip
+ENGINE = EngineFacts(
+    host="unix:///synthetic.sock", name="none", version="0", api_version="0", cgroup_version=1,
+    cgroup_driver="cgroupfs", runtime="runc", runtime_version="0", storage_driver="none",
+    architecture="x86_64", kernel="0", cpus=HOST_CPUS, memory_bytes=1 << 38, private=True,
+)  # fmt: skip
+
+
+def plan() -> Plan:
+    """A sweep of ``--cpus`` in a thousand steps."""
+    points = tuple(
+        Point(
+            id=f"cpus={0.5 + i * 1e-3:g}", axis="cpu", value=f"{0.5 + i * 1e-3:g}",
+            containers=(ContainerSpec(limits=Limits(cpus=round(0.5 + i * 1e-3, 3)),
+                                      workload=Workload(threads=THREADS)),),
+            duration_s=WINDOW_NS / 1e9,
+        )
+        for i in range(POINTS)
+    )  # fmt: skip
+    trials = tuple(
+        PlannedTrial(index=block * POINTS + i, block=block, point_id=point.id)
+        for block in range(REPEATS)
+        for i, point in enumerate(points)
+    )
+    return Plan(sweep="cpu", points=points, trials=trials, repeats=REPEATS, seed=1, cadence_hz=330,
+                command="synthetic")  # fmt: skip
+
+
+def records(of: Plan) -> Iterator[TrialRecord]:
+    """The trials, each a little off its promise."""
+    rng = random.Random(1)
+    points = {point.id: point for point in of.points}
+    for trial in of.trials:
+        limits = points[trial.point_id].containers[0].limits
+        assert limits.cpus is not None
+        begin = 10**15 + trial.index * 4 * 10**9
+        used = round(limits.cpus * WINDOW_NS * rng.gauss(1, 0.001))
+        off = round(PERIOD_NS * (1 - limits.cpus / THREADS))
+        gaps = tuple(
+            (i * PERIOD_NS + PERIOD_NS - off, max(600_000, off + rng.randrange(-(10**6), 10**6)))
+            for i in range(WINDOW_NS // PERIOD_NS)
+            for _ in range(THREADS)
+        )
+        total = sum(length for _, length in gaps)
+        thread = ThreadReport(
+            t_start_ns=begin, t_end_ns=begin + WINDOW_NS, cpu_ns=used // THREADS, work=used // 1000,
+            gaps=len(gaps) // THREADS, gap_total_ns=total // THREADS,
+            gap_max_ns=max(length for _, length in gaps),
+            cpus=tuple((cpu, used // 8000) for cpu in range(8)),
+        )  # fmt: skip
+        first = Sample(t_mono_ns=begin, cpu_usage_ns=10**9, nr_periods=5, nr_throttled=5,
+                       throttled_ns=10**8, memory_bytes=1 << 20)  # fmt: skip
+        last = replace(
+            first, t_mono_ns=begin + WINDOW_NS, cpu_usage_ns=10**9 + used, nr_periods=35,
+            nr_throttled=35, throttled_ns=2 * 10**9,
+        )  # fmt: skip
+        host = HostSample(t_mono_ns=begin, root_usage_ns=0, steal_ns=(0,) * HOST_CPUS,
+                          harness_cpu_ns=0)  # fmt: skip
+        quota = KernelLimits(cpu_quota_us=int(limits.cpus * 100_000), cpu_period_us=100_000)
+        yield TrialRecord(
+            index=trial.index, block=trial.block, point_id=trial.point_id,
+            outcome=Outcome.COMPLETED, started_at="2026-01-01T00:00:00+00:00",
+            containers=(
+                ContainerRecord(
+                    requested=limits, engine=limits, kernel=quota, kernel_after=quota,
+                    first=first, last=last,
+                    inside=InsideReport(
+                        t_start_ns=begin, t_end_ns=begin + WINDOW_NS, gap_threshold_ns=500_000,
+                        threads=(thread,) * THREADS, gap_list=gaps,
+                    ),
+                    stats=(StatsFrame(read="2026-01-01T00:00:01Z", cpu_percent=used / WINDOW_NS,
+                                      memory_bytes=1 << 20),),
+                    exit_code=0, oom_killed=False,
+                ),
+            ),
+            host_first=host,
+            host_last=replace(host, t_mono_ns=begin + WINDOW_NS, root_usage_ns=used + 10**7,
+                              harness_cpu_ns=10**7),
+            sampler=SamplerCost(ticks=SAMPLES_A_TRIAL, missed=0, lateness_p50_ns=50_000,
+                                lateness_p99_ns=90_000, cpu_ns=10**7),
+            phases_s={"create": 0.1, "start": 0.1, "ready": 0.01, "warm-up": 0.5, "window": 3.0},
+        )  # fmt: skip
+
+
+def make(root: Path) -> Path:
+    """Write the run as the store writes it; ten million samples take a few seconds."""
+    of = plan()
+    facts = WorkloadFacts(image_id="none", probe_sha256="none", compiler="none")
+    writer = store.create(root, of, host=HOST, engine=ENGINE, workload=facts)
+    adapter = TypeAdapter(TrialRecord)
+    with (writer.path / "trials.jsonl").open("wb") as lines:
+        for record in records(of):
+            lines.write(adapter.dump_json(record, exclude_none=True) + b"\n")
+    writer.finish("finished")
+    schema = store.sample_schema()
+    at_once = store.ROWS_A_GROUP // SAMPLES_A_TRIAL
+    rows = at_once * SAMPLES_A_TRIAL
+    steps = np.tile(np.arange(SAMPLES_A_TRIAL, dtype=np.int64), at_once)
+    with pq.ParquetWriter(writer.path / "samples.parquet", schema, compression="zstd") as samples:
+        for first in range(0, len(of.trials), at_once):
+            trials = np.repeat(np.arange(first, first + at_once, dtype=np.int32), SAMPLES_A_TRIAL)
+            noise = np.random.default_rng(first).integers(0, 1000, rows)
+            columns = {"trial": pa.array(trials), "container": pa.array(np.zeros(rows, np.int32))}
+            for name in schema.names[2:]:
+                rate = _RATES.get(name)
+                columns[name] = (
+                    pa.nulls(rows, pa.int64()) if rate is None else pa.array(steps * rate + noise)
+                )
+            samples.write_table(pa.table(columns, schema=schema))
+    return writer.path
+
+
+_RATES = {
+    "t_mono_ns": 3_000_000, "cpu_usage_ns": 1_500_000, "nr_periods": 1, "nr_throttled": 1,
+    "throttled_ns": 1_000_000, "memory_bytes": 4096, "total_bytes": 4096,
+}  # fmt: skip
+"""Of each counter, a sample; the others were not measured."""
+
+
+# --- what is done with it ------------------------------------------------------------------------
+
+
+def _list(path: Path) -> str:
+    return f"{store.list_runs(path.parent).runs[0].trials} trials"
+
+
+def _load(path: Path) -> str:
+    return f"{len(store.load(path).trials)} trials"
+
+
+def _summarise(path: Path) -> str:
+    return views.build(store.load(path)).headline
+
+
+def _report(path: Path) -> str:
+    page = html.render(views.build(store.load(path)))
+    return f"{len(page) / 2**20:.1f} MiB of HTML, figures included"
+
+
+def _frames(path: Path) -> str:
+    run = store.load(path)
+    shapes = [len(frame(run)) for frame in (frames.trials, frames.errors, frames.gaps)]
+    return f"{shapes[0]} trials, {shapes[1]} errors, {shapes[2]} gaps"
+
+
+def _columns(path: Path) -> str:
+    frame = frames.samples(store.load(path), columns=["trial", "t_mono_ns", "cpu_usage_ns"])
+    return f"{len(frame)} samples, 3 of {len(store.sample_schema().names)} columns"
+
+
+def _timeline(path: Path) -> str:
+    return f"{len(frames.timeline(store.load(path), 7_777))} samples of one trial"
+
+
+def _export(path: Path) -> str:
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path of ours
+        return f"{export.write([store.load(path)], 'samples', 'csv', nowhere)} samples as CSV"
+
+
+JOBS: Mapping[str, tuple[Callable[[Path], str], float, float]] = {
+    "list the runs": (_list, 2, 300),
+    "load": (_load, 5, 500),
+    "load and summarise": (_summarise, 7, 500),
+    "load and report as HTML": (_report, 20, 800),
+    "load, and make the frames of trials, errors and gaps": (_frames, 12, 800),
+    "load, and read three columns of all samples": (_columns, 8, 1_500),
+    "load, and read the timeline of one trial": (_timeline, 5, 600),
+    "load, and export all samples": (_export, 25, 1_000),
+}
+"""Job → (what it does, seconds and MiB that it may take): twice what it took where the bounds were
+set, on 2 CPUs of 2026, Python's start and all imports included."""
+
+
+def measure() -> list[Figure]:
+    """Time and peak memory of each job, in a process of its own, from its first import on."""
+    out = []
+    with tempfile.TemporaryDirectory(prefix="limitbench-scale-") as folder:
+        path = make(Path(folder))
+        lines, samples = (
+            (path / name).stat().st_size / 2**20 for name in ("trials.jsonl", "samples.parquet")
+        )
+        against = (
+            f"{POINTS} points × {REPEATS} trials ({lines:.0f} MiB), "
+            f"{POINTS * REPEATS * SAMPLES_A_TRIAL / 1e6:g} million samples ({samples:.0f} MiB)"
+        )
+        for name, (_, most_s, most_mib) in JOBS.items():
+            before = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.scale", name, str(path)],
+                cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            took_s = time.perf_counter() - before
+            detail, peak_mib = json.loads(done.stdout)
+            out += [
+                Figure(f"{name}: time", against, took_s, most_s, "s", detail),
+                Figure(f"{name}: peak of memory", against, peak_mib, most_mib, "MiB", detail),
+            ]
+    return out
+
+
+def main() -> None:
+    """One job, in this process: prints what it did, and its peak of memory."""
+    name, path = sys.argv[1:]
+    detail = JOBS[name][0](Path(path))
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps([detail, peak_mib]))
+
+
+if __name__ == "__main__":
+    main()
