@@ -56,6 +56,10 @@ POINTS = {
 """The bank: points of three axes, on a host with two CPUs or more."""
 WINDOW_S = 1.0
 """A third of the default: what is found in it is found in a longer window all the better."""
+DEFAULT_POINTS = {"cpu": "0.25", "shares": "1024:512"}
+"""The points that scatter most, in windows of the default length as well."""
+DEFAULT_WINDOW_S = 3.0
+DEFAULT_TRIALS = 30
 BANK_RUNS = 5
 REPEATS = 10
 FAULT_TRIALS = 24
@@ -82,6 +86,7 @@ class Fault:
     metric: str
     """The one that is expected to show it."""
     alter: Alter = lambda limits: limits
+    window_s: float = WINDOW_S
     busy: bool = False
     slice_us: int | None = None
     goal: str = ""
@@ -119,6 +124,10 @@ FAULTS = (
           goal=FIVE),
     Fault("shares-2", "one share 2 % too large", "shares", "1024:512", "ratio", _shares(1.02),
           goal=TWO),
+    Fault("over-2-default", "the same in windows of 3 s", "cpu", "0.25", "cpus", _cpus(1.02),
+          window_s=DEFAULT_WINDOW_S, goal=TWO),
+    Fault("shares-2-default", "the same in windows of 3 s", "shares", "1024:512", "ratio",
+          _shares(1.02), window_s=DEFAULT_WINDOW_S, goal=TWO),
     Fault("swapped", "shares swapped", "shares", "1024:512", "ratio", _swapped, goal=FIVE),
     Fault("busy", "a busy process on the CPU, told to be ignored", "shares", "1024:512", "cpus",
           busy=True, goal=FIVE),
@@ -162,12 +171,15 @@ def cfs_slice(slice_us: int) -> Iterator[None]:
         SLICE.write_text(before)
 
 
-def _plan(name: str, wanted: Mapping[str, str], repeats: int, seed: int, cpus: int) -> Plan:
+def _plan(  # noqa: PLR0913, PLR0917 - what differs from one plan to the next
+    name: str, wanted: Mapping[str, str], repeats: int, seed: int, cpus: int,
+    window_s: float = WINDOW_S,
+) -> Plan:  # fmt: skip
     def points_of(options: Options, host_cpus: int) -> Iterable[Point]:
         for axis, values in wanted.items():
             yield from axes.find(axis).points(replace(options, values=values), host_cpus)
 
-    options = Options(repeats=repeats, duration_s=WINDOW_S, seed=seed)
+    options = Options(repeats=repeats, duration_s=window_s, seed=seed)
     return planning.build(name, options, host_cpus=cpus, points_of=points_of)
 
 
@@ -179,11 +191,16 @@ def collect(folder: Path, only: Sequence[str]) -> None:
     for seed in range(1, BANK_RUNS + 1):
         if not only or "bank" in only:
             measure(_plan("bank", POINTS, REPEATS, seed, cpus), engine, folder)
+    if not only or "default" in only:
+        plan = _plan("default", DEFAULT_POINTS, DEFAULT_TRIALS, 1, cpus, DEFAULT_WINDOW_S)
+        measure(plan, engine, folder)
     for fault in FAULTS:
         if only and fault.name not in only:
             continue
         engine.alter = fault.alter
-        plan = _plan(f"fault-{fault.name}", {fault.axis: fault.values}, FAULT_TRIALS, 1, cpus)
+        plan = _plan(
+            f"fault-{fault.name}", {fault.axis: fault.values}, FAULT_TRIALS, 1, cpus, fault.window_s
+        )
         with contextlib.ExitStack() as stack:
             if fault.busy:
                 stack.enter_context(busy(cpus - 1))
@@ -203,6 +220,8 @@ class Bank:
     """Trials that were measured, by point, and the run that describes their host."""
 
     info: RunInfo
+    default: tuple[RunInfo, Trials] | None
+    """Windows of the default length."""
     runs: tuple[Trials, ...]
     faults: dict[str, tuple[RunInfo, Trials]]
 
@@ -218,6 +237,7 @@ def load(folder: Path) -> Bank:
     runs: list[Trials] = []
     faults: dict[str, tuple[RunInfo, Trials]] = {}
     info: RunInfo | None = None
+    default = None
     by_name = {f"fault-{fault.name}": fault for fault in FAULTS}
     for listed in reversed(store.list_runs(folder).runs):
         run = store.load(listed.path)
@@ -232,6 +252,8 @@ def load(folder: Path) -> Bank:
         if run.info.plan.sweep == "bank":
             info = info or run.info
             runs.append(found)
+        elif run.info.plan.sweep == "default":
+            default = (run.info, found)
         elif fault:
             earlier = faults[fault.name][1] if fault.name in faults else {}
             faults[fault.name] = (
@@ -239,7 +261,7 @@ def load(folder: Path) -> Bank:
             )  # fmt: skip
     if info is None:
         raise SystemExit(f"{folder} holds no bank: python -m benchmarks.power collect {folder}")
-    return Bank(info, tuple(runs), faults)
+    return Bank(info, default, tuple(runs), faults)
 
 
 def _ignoring_foreign(trial: TrialRecord) -> TrialRecord:
@@ -318,19 +340,27 @@ def tally(name: str, checks: Iterable[Compared]) -> Alarms:
     return Alarms(name, ends["green"], ends["open"], ends["red"], tuple(reasons))
 
 
-def false_alarms(bank: Bank, checks: int) -> list[Alarms]:
+def false_alarms(bank: Bank, checks: int) -> Iterator[Alarms]:
     """A/A checks: out of one pool, between runs, and both with the noise that is calibrated."""
     rng = random.Random(1)
     noise = calibrated(bank)
     pool = bank.pooled
     pairs = [(a, b) for a in bank.runs for b in bank.runs if a is not b]
     drawn = [halves(pool, rng) for _ in range(checks)]
-    return [
-        tally("resampled from all runs", (checked(bank, a, b) for a, b in drawn)),
+    if bank.default is not None:
+        info, trials = bank.default
+        long = Bank(info, None, (), {})
+        more = [halves(trials, rng) for _ in range(checks)]
+        yield tally(
+            f"windows of {DEFAULT_WINDOW_S:g} s, the points that scatter most",
+            (checked(long, a, b) for a, b in more),
+        )
+    yield from (
+        tally(f"windows of {WINDOW_S:g} s, from all runs", (checked(bank, a, b) for a, b in drawn)),
         tally("the same, calibrated", (checked(bank, a, b, noise) for a, b in drawn)),
         tally("each run against each other", (checked(bank, a, b) for a, b in pairs)),
         tally("the same, calibrated", (checked(bank, a, b, noise) for a, b in pairs)),
-    ]
+    )
 
 
 def calibrated(bank: Bank) -> Noise:
@@ -363,22 +393,21 @@ class Power:
         return 1 - upper(self.draws - self.found, self.draws), upper(self.found, self.draws)
 
 
-def power(bank: Bank, draws: int) -> list[Power]:
-    """Each fault at one point, the other points being A/A, in whole checks."""
+def power(bank: Bank, fault: Fault, draws: int) -> list[Power]:
+    """A fault at each of its points, the other points being A/A, in whole checks."""
     out = []
-    for fault in FAULTS:
-        if fault.name not in bank.faults:
+    if fault.window_s != WINDOW_S and bank.default is not None:
+        bank = replace(bank, info=bank.default[0], runs=(bank.default[1],))
+    _, faulty = bank.faults[fault.name]
+    for point, trials in faulty.items():
+        if len(trials) < REPEATS:
             continue
-        _, faulty = bank.faults[fault.name]
-        for point, trials in faulty.items():
-            if len(trials) < REPEATS:
-                continue
-            rng = random.Random(f"{fault.name} {point}")
-            results = [_with_fault(bank, point, trials, rng) for _ in range(draws)]
-            out.append(_power(fault, point, f"{REPEATS}", results))
-            if fault.goal == TWO:
-                results, sizes = _until(bank, point, trials, rng, draws)
-                out.append(_power(fault, point, sizes, results))
+        rng = random.Random(f"{fault.name} {point}")
+        results = [_with_fault(bank, point, trials, rng) for _ in range(draws)]
+        out.append(_power(fault, point, f"{REPEATS}", results))
+        if fault.goal == TWO:
+            results, sizes = _until(bank, point, trials, rng, draws)
+            out.append(_power(fault, point, sizes, results))
     return out
 
 
@@ -459,7 +488,7 @@ def about(bank: Bank) -> str:
 
 def alarms_part(bank: Bank, checks: int) -> str:
     """The A/A checks."""
-    found = false_alarms(bank, checks)
+    found = list(false_alarms(bank, checks))
     rows = [(a.name, a.total, a.green, a.open, a.red, f"{a.bound:.1%}") for a in found]
     reds = "\n".join(f"- red: {reason}" for one in found for reason in one.reasons[:10])
     heads = ("checks", "total", "green", "open", "red", "red at most (95 %)")
@@ -472,20 +501,18 @@ def alarms_part(bank: Bank, checks: int) -> str:
     )
 
 
-def power_part(bank: Bank, draws: int) -> str:
-    """The faults."""
+def power_part(folder: Path, bank: Bank, only: Sequence[str], draws: int) -> str:
+    """The faults: those that are named, or all; what others came to is kept in the folder."""
+    kept = folder / "power.json"
+    known: dict[str, list[list[str]]] = json.loads(kept.read_text()) if kept.exists() else {}
+    for fault in FAULTS:
+        if fault.name in bank.faults and (not only or fault.name in only):
+            known[fault.name] = [_row(one) for one in power(bank, fault, draws)]
+    kept.write_text(json.dumps(known, indent=1))
     heads = (
         "fault", "point", "metric", "trials a side", "found", "90 % interval", "red", "asked for",
     )  # fmt: skip
-    rows = [
-        (
-            one.fault.text, one.point, one.fault.metric, one.trials,
-            f"{one.found} of {one.draws}",
-            f"{one.interval[0]:.0%} … {one.interval[1]:.0%}", f"{one.red / one.draws:.0%}",
-            one.fault.goal or "(stated)",
-        )
-        for one in power(bank, draws)
-    ]  # fmt: skip
+    rows = [row for fault in FAULTS for row in known.get(fault.name, [])]
     return (
         "## Faults that were really injected\n\n"
         "Trials with the fault against undisturbed ones, in whole checks whose other points are "
@@ -493,6 +520,14 @@ def power_part(bank: Bank, draws: int) -> str:
         "adjusted for all others. *red*: the check."
         f"\n\n{table(heads, rows)}"
     )
+
+
+def _row(one: Power) -> list[str]:
+    low, high = one.interval
+    return [
+        one.fault.text, one.point, one.fault.metric, one.trials, f"{one.found} of {one.draws}",
+        f"{low:.0%} … {high:.0%}", f"{one.red / one.draws:.0%}", one.fault.goal or "(stated)",
+    ]  # fmt: skip
 
 
 def live_part(folder: Path, more: int) -> str:
@@ -559,7 +594,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["collect", "alarms", "power", "live", "freeze"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("only", nargs="*", help="of collect: bank, or names of faults")
+    parser.add_argument(
+        "only", nargs="*", help="of collect and power: names of faults; bank, default"
+    )
     parser.add_argument("--checks", type=int, default=CHECKS)
     parser.add_argument("--draws", type=int, default=60)
     given = parser.parse_args()
@@ -573,7 +610,7 @@ def main() -> None:
         return
     part: dict[str, Callable[[], str]] = {
         "alarms": lambda: alarms_part(bank, given.checks),
-        "power": lambda: power_part(bank, given.draws),
+        "power": lambda: power_part(folder, bank, given.only, given.draws),
         "live": lambda: live_part(folder, given.checks),
     }
     (folder / f"{given.what}.md").write_text(part[given.what]())

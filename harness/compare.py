@@ -145,12 +145,15 @@ gated on is the larger of this and the host's own noise (``bench calibrate``).""
 
 BELOW_A_TICK = "cpu-bandwidth-below-a-tick"
 """The law of a point where nothing is steady: its metrics are watched only."""
-BELOW_A_TICK_EFFECT = 0.15
+UNSTEADY_EFFECT = 0.15
 """Of achieved CPU there, which scatters by 8 % from trial to trial: docs/decisions/011."""
 
 
 def _unsteady(*points: DigestedPoint) -> bool:
-    return any(law.law == BELOW_A_TICK for point in points for law in point.laws)
+    """True where trials scatter by their nature: below a tick, and under a load of random times."""
+    return any(law.law == BELOW_A_TICK for point in points for law in point.laws) or any(
+        spec.workload.name == "burst" for point in points for spec in point.point.containers
+    )
 
 
 def _smallest(
@@ -385,7 +388,7 @@ def _rows(
         medians = statistics.median(a.values), statistics.median(b.values)
         smallest = _smallest(kind, then, scale, medians[0], tick_s)
         if unsteady and kind.metric == "cpus":
-            smallest = max(smallest, BELOW_A_TICK_EFFECT)
+            smallest = max(smallest, UNSTEADY_EFFECT)
         floor = _floor_of(noise, now.point.id, container, kind.metric, scale)
         row = Comparison(
             point_id=now.point.id,

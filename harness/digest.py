@@ -32,6 +32,8 @@ COMPARED = (
     "gap_max_s", "work_rate", "reached_bytes", "swapping_page_s", "response_p99_s", "start_s",
 )  # fmt: skip
 """The metrics that are compared, the main ones first; ``compare.SENSITIVITY`` tells how."""
+COMPARED_OF_MEMORY = ("reached_bytes", "swapping_page_s", "start_s")
+"""Of a workload that grows: the CPU that it takes meanwhile is nobody's promise."""
 DIGITS = 7
 """Significant digits of a value in a digest: a baseline is read by people too."""
 
@@ -142,6 +144,7 @@ def _point(
         for readback in check.readbacks(container, engine, i)
     ))  # fmt: skip
     laws = [result.expectation for result in summary.results]
+    grows = all(spec.workload.name == "memory" for spec in point.containers)
     weights: tuple[int | None, ...] = ()
     if mine and engine.cgroup_version == 2:
         weights = tuple(c.kernel.cpu_weight if c.kernel else None for c in mine[-1].containers)
@@ -152,7 +155,7 @@ def _point(
         rejected=summary.rejected[0] if summary.rejected else "",
         series=tuple(
             found
-            for name in COMPARED
+            for name in (COMPARED_OF_MEMORY if grows else COMPARED)
             for i in range(len(point.containers))
             if (found := _series(name, i, mine, laws)).values
         ),

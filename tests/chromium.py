@@ -161,9 +161,13 @@ class Chromium:
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def fetched(self) -> list[str]:
-        """The addresses that the page asked for since it was opened, itself included."""
+        """The addresses that the page asked for since it was opened, itself included.
+
+        What stands in the page itself (``data:``) is asked of nobody.
+        """
         requests = [e for e in self.events if e.get("method") == "Network.requestWillBeSent"]
-        return [event["params"]["request"]["url"] for event in requests]
+        urls = [str(event["params"]["request"]["url"]) for event in requests]
+        return [url for url in urls if not url.startswith("data:")]
 
     def complaints(self) -> list[str]:
         """What the console says: errors, exceptions, violations of the page's policy."""

@@ -207,6 +207,7 @@ def test_two_runs_are_compared_as_the_command_compares_them() -> None:
 # --- figures ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_figure_is_one_of_matplotlib_and_shows_itself(sample: harness.Results) -> None:
     for name in harness.figures(sample):
         figure = harness.plot(name, sample)

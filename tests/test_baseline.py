@@ -13,7 +13,7 @@ from harness.axes import Options
 from harness.digest import bare, digest, fingerprint, sided
 from harness.errors import BenchError, ComparisonError, ResultsError, UsageError
 from harness.limits import NEW_WEIGHTS, OLD_WEIGHTS
-from harness.model import Change, Status
+from harness.model import Change, Status, Workload
 from harness.store import Run
 from tests.digests import of_cpus
 from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
@@ -55,6 +55,17 @@ def test_a_point_that_wants_the_host_is_compared_as_on_an_idle_one(tmp_path: Pat
     for one in (quiet, busy):
         assert one.points[0].series[0].values == pytest.approx([2.0] * 5, abs=1e-6)
     assert compare.compare(quiet, busy).status is Change.SAME
+
+
+def test_of_a_workload_that_grows_its_cpu_is_not_compared(run: Run) -> None:
+    grower = Workload(name="memory", target_bytes=64 << 20)
+    points = tuple(
+        replace(point, containers=(replace(point.containers[0], workload=grower),))
+        for point in run.info.plan.points
+    )
+    info = replace(run.info, plan=replace(run.info.plan, points=points))
+    made = digest(info, run.trials)
+    assert {one.metric for point in made.points for one in point.series} == {"start_s"}
 
 
 def test_the_fingerprint_tells_the_formula_of_weights() -> None:

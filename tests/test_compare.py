@@ -23,6 +23,7 @@ from harness.model import (
     Noise,
     Scale,
     Status,
+    Workload,
 )
 from tests.digests import digest, law, of_cpus, point, spread, with_kernel
 from tests.fakes import ENGINE_FACTS
@@ -389,6 +390,19 @@ def test_a_period_below_the_tick_is_named_and_only_watched() -> None:
         for seed in (1, 2)
     ]
     compared = compare.compare(*scattered)
+    assert row(compared).status is Change.INCONCLUSIVE
+    assert compared.status is Change.SAME
+
+
+def test_a_load_of_random_times_is_only_watched() -> None:
+    def bursts(seed: int) -> Digest:
+        made = point({"cpus": spread(0.2, 0.3, seed=seed)}, laws=[law(law="cpu-ceiling")])
+        spec = dataclasses.replace(made.point.containers[0], workload=Workload(name="burst"))
+        return digest(
+            dataclasses.replace(made, point=dataclasses.replace(made.point, containers=(spec,)))
+        )
+
+    compared = compare.compare(bursts(1), bursts(2))
     assert row(compared).status is Change.INCONCLUSIVE
     assert compared.status is Change.SAME
 

@@ -17,6 +17,8 @@ from harness.model import Point, TrialRecord
 from harness.store import Run
 from tests.runs import HOSTILE, altered, measured, rejected, scattered
 
+pytestmark = pytest.mark.slow  # drawing takes most of a minute
+
 ALL = ("achieved", "throttling", "timeline", "gaps", "heat")
 
 

@@ -21,7 +21,7 @@ from harness.model import Change, Compared, Digest, Series
 
 BANK = Path(__file__).parent / "data" / "bank.json"
 REPEATS = 10
-CHECKS = 40
+CHECKS = 30
 DRAWS = 20
 
 Trial = Mapping[str, float]
@@ -67,6 +67,7 @@ def check(before: Trials, after: Trials) -> Compared:
     return compare.compare(digested(before), digested(after))
 
 
+@pytest.mark.slow
 def test_no_check_is_red_where_nothing_differs() -> None:
     rng = random.Random(1)
     ended = [check(*halves(rng)) for _ in range(CHECKS)]
@@ -79,12 +80,12 @@ def test_no_check_is_red_where_nothing_differs() -> None:
     ("fault", "point"),
     [
         ("over-5", "cpus=0.5"),
-        ("over-5", "cpus=1"),
-        ("under-5", "cpus=0.5"),
+        pytest.param("over-5", "cpus=1", marks=pytest.mark.slow),
+        pytest.param("under-5", "cpus=0.5", marks=pytest.mark.slow),
         ("shares-5", "shares=1024:512"),
-        ("swapped", "shares=1024:512"),
-        ("busy", "shares=1024:512"),
-        ("period", "period=100000"),
+        pytest.param("swapped", "shares=1024:512", marks=pytest.mark.slow),
+        pytest.param("busy", "shares=1024:512", marks=pytest.mark.slow),
+        pytest.param("period", "period=100000", marks=pytest.mark.slow),
     ],
 )
 def test_an_injected_fault_is_found_at_the_default_repeats(fault: str, point: str) -> None:

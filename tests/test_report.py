@@ -21,6 +21,8 @@ from harness.store import Run
 from tests.runs import HOSTILE, altered, measured, rejected, scattered
 from tests.test_cli import bench, one_line
 
+pytestmark = pytest.mark.slow  # drawing takes most of a minute
+
 VOID = {"meta", "link", "br", "path", "use", "rect", "circle"}
 
 

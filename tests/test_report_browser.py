@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.report import html
+from harness import store
+from harness.report import html, several
+from harness.report import notebook as notebook_pages
 from harness.report import view as views
 from harness.store import Run
 from tests import chromium
@@ -34,6 +36,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = scattered(measured(root), {"cpus=0.5": 1.05})
     path = root / "report.html"
     path.write_text(html.render(views.build(run)))
+    return path
+
+
+SAMPLES = Path(__file__).parents[1] / "results"
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two real runs of one sweep, side by side."""
+    runs = [store.load(SAMPLES / name) for name in ("sample-cpu", "sample-cpu-busy")]
+    path = tmp_path_factory.mktemp("beside") / "report.html"
+    path.write_text(several.render(several.build(runs)))
     return path
 
 
@@ -183,3 +197,61 @@ def test_it_prints(browser: chromium.Chromium, page: Path, tmp_path: Path) -> No
     browser.open(page)
     browser.pdf(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+# --- other pages -------------------------------------------------------------------------------
+
+
+def test_several_runs_are_a_page_of_the_same_kind(
+    browser: chromium.Chromium, beside: Path, tmp_path: Path
+) -> None:
+    browser.open(beside)
+    assert browser.complaints() == []
+    assert browser.fetched() == [beside.as_uri()]
+    assert browser.run("document.querySelectorAll('.figure svg').length") > 8
+    for anchor in browser.run(
+        "Array.from(document.querySelectorAll('nav a')).map(a => a.getAttribute('href'))"
+    ):
+        browser.run(f"location.hash = {anchor!r}")
+        top = browser.run(f"document.querySelector({anchor!r}).getBoundingClientRect().top")
+        assert abs(top) < 900
+    before = first_column(browser)
+    browser.click("table thead th:nth-child(2) button")
+    assert sorted_by(browser) == {"Run": "ascending"}
+    assert sorted(first_column(browser)) == sorted(before)
+    second = browser.run(
+        "Array.from(document.querySelector('table').tBodies[0].rows).map(r => r.cells[1].innerText)"
+    )
+    assert second == sorted(second)
+    browser.screenshot(tmp_path / "page.png")
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_no_page_of_several_runs_is_wider_than_its_window(
+    browser: chromium.Chromium, beside: Path, width: int
+) -> None:
+    browser.open(beside, width=width)
+    assert browser.run("document.documentElement.scrollWidth") == width
+
+
+def test_a_notebook_s_page_fetches_and_runs_nothing(
+    browser: chromium.Chromium, tmp_path: Path
+) -> None:
+    attack = "<script>document.title = 'taken'</script><img src=x onerror='document.title = 1'>"
+    outputs = [
+        {"output_type": "display_data", "data": {"text/html": f"<table><tr><td>{attack}</table>"}},
+        {"output_type": "stream", "text": attack},
+    ]
+    document = {
+        "cells": [
+            {"cell_type": "markdown", "source": f"# {attack} ![x](https://example.invalid/x.png)"},
+            {"cell_type": "code", "source": attack, "outputs": outputs},
+        ]
+    }
+    path = tmp_path / "notebook.html"
+    path.write_text(notebook_pages.render(document, "notebook"))
+    browser.open(path)
+    assert browser.run("document.title") == "notebook – limitbench"
+    assert browser.run("document.scripts.length") == 0
+    assert not [e for e in browser.events if e.get("method") == "Network.responseReceived"
+                and "example.invalid" in str(e)]  # fmt: skip

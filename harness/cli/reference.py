@@ -14,8 +14,8 @@ from harness.errors import UsageError
 from harness.model import Digest, Plan
 
 REPEATS = 10
-"""Trials of each point in whatever is compared: with 5, no single change among many is
-significant."""
+"""Trials of each point in whatever is compared: with fewer than 9, no single change among a hundred
+metrics can be significant."""
 _DEFAULT_AXIS = "cpu"
 _OPTION = {"duration_s": "--duration", "sweep_name": "--sweep"}
 

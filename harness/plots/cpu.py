@@ -802,7 +802,7 @@ def heat(given: Material) -> Picture:
     return given.picture(
         "heat", sheet, _heat_title(given, points, begins),
         "When in its quota period a container stands still: all periods of all trials that count, "
-        "laid over each other so that each ends where the kernel lets the threads go on. Dark is "
+        "laid over each other so that each ends where the kernel lets the threads go on. Blue is "
         "off the CPU. Threads run until the quota is used up, and stand still for the rest.",
         "; ".join(
             f"{values[point]}: runs for {look.share(sum(law) / len(law))} of the period"

@@ -12,6 +12,9 @@ const char usage[] =
     "                    [--kind anon|file|tmpfs] [--path DIR] [--victim child|self]\n"
     "       probe burst --threads N --deadline SECONDS --cost-us MICROSECONDS --rate HZ\n"
     "                   [--arrivals fixed|poisson] [--seed N]\n"
+    "       probe sample --root DIR --id ID --rate HZ --tick HIERARCHY:FILE --deadline SECONDS\n"
+    "                    [--detail HIERARCHY:FILE] [--detail-every TICKS]\n"
+    "                    [--up HIERARCHY:FILE] [--host PATH]\n"
     "       probe --version | --help\n";
 
 static const struct {
@@ -21,6 +24,7 @@ static const struct {
     {"spin", spin},
     {"memory", memory},
     {"burst", burst},
+    {"sample", sample},
 };
 
 int main(int count, char **arguments)

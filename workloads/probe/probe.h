@@ -37,6 +37,7 @@ enum {
 int spin(int count, char **arguments);
 int memory(int count, char **arguments);
 int burst(int count, char **arguments);
+int sample(int count, char **arguments);
 
 extern const char usage[];
 
