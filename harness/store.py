@@ -154,8 +154,8 @@ class RunWriter:
     def _merge_samples(self) -> None:
         """One file instead of thousands of parts, with some trials in each row group.
 
-        Parquet keeps facts of every column of every row group, 2 kB in all, and every read begins with
-        them: with one group a trial, a large run would wait for them.
+        Parquet keeps facts of every column of every row group, 2 kB in all, and every read begins
+        with them: with one group a trial, a large run would wait for them.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -112,8 +112,10 @@ def test_a_cell_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
     result = bench("notebook", "--notebook", "03", "cpu", "--execute", cwd=tmp_path)
     one_line(result, 2, "03-shares-and-cpusets.ipynb", "did not vary shares or cpuset")
     broken = tmp_path / "broken.ipynb"
-    cell: dict[str, Any] = {"cell_type": "code", "id": "a", "metadata": {}, "source": "1 / 0", "outputs": [],
-            "execution_count": None}  # fmt: skip
+    cell: dict[str, Any] = {
+        "cell_type": "code", "id": "a", "metadata": {}, "source": "1 / 0", "outputs": [],
+        "execution_count": None,
+    }  # fmt: skip
     broken.write_text(
         json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     )
