@@ -505,6 +505,7 @@ def kernel_limits(paths: CgroupPaths) -> KernelLimits:
             memory_bytes=_v1_memory(_text(memory, "memory.limit_in_bytes")),
             memory_swap_bytes=_v1_memory(_text(memory, "memory.memsw.limit_in_bytes")),
             memory_reservation_bytes=_v1_memory(_text(memory, "memory.soft_limit_in_bytes")),
+            kernel_memory_bytes=_v1_memory(_text(memory, "memory.kmem.limit_in_bytes")),
         )
     quota, period = _quota(2, cpu) if cpu else (None, None)
     limit, swap = (parse_int(_text(memory, f"memory.{n}")) for n in ("max", "swap.max"))

@@ -131,6 +131,7 @@ def readbacks(container: ContainerRecord, engine: EngineFacts, index: int = 0) -
     """
     found = [_cpu_time(container, engine, index), _cpuset(container, index)]
     found += [_shares(container, engine, index), *_memory(container, index)]
+    found.append(_kernel_memory(container, index))
     return [readback for readback in found if readback is not None]
 
 
@@ -222,6 +223,30 @@ def _memory(container: ContainerRecord, index: int) -> list[ReadBack | None]:
         _size("--memory-reservation", index, wanted.memory_reservation_bytes, held[2],
               kernel.memory_reservation_bytes),
     ]  # fmt: skip
+
+
+def _kernel_memory(container: ContainerRecord, index: int) -> ReadBack | None:
+    """An option that does nothing, on any current engine: that is what is told of it.
+
+    No mismatch, since no law is about it: kernel memory is charged to ``--memory`` (runc 1.0,
+    libcontainer/cgroups/fs/memory.go; the kernel's own limit is gone since 5.16).
+    """
+    wanted = container.requested.kernel_memory_bytes
+    if wanted is None:
+        return None
+    held = None if container.engine is None else container.engine.kernel_memory_bytes or 0
+    kernel = None if container.kernel is None else container.kernel.kernel_memory_bytes
+    said = "no such file: ignored" if kernel is None else rules.format_size(kernel)
+    if kernel is not None and kernel != wanted:
+        said += ": ignored"
+    return ReadBack(
+        option="--kernel-memory",
+        container=index,
+        requested=rules.format_size(wanted),
+        engine=NOT_READ if held is None else rules.format_size(held) if held else NOT_SET,
+        kernel=NOT_READ if container.kernel is None else said,
+        agrees=None,
+    )
 
 
 def _size(

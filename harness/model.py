@@ -53,6 +53,8 @@ class Limits:
     memory_bytes: int | None = None
     memory_swap_bytes: int | None = None
     memory_reservation_bytes: int | None = None
+    kernel_memory_bytes: int | None = None
+    """``--kernel-memory``: gone from current engines, ignored by those that still take it."""
     memory_swappiness: int | None = None
     pids_limit: int | None = None
 
@@ -73,6 +75,8 @@ class KernelLimits:
     memory_bytes: int | None = None
     memory_swap_bytes: int | None = None
     memory_reservation_bytes: int | None = None
+    kernel_memory_bytes: int | None = None
+    """v1 only: memory.kmem.limit_in_bytes, which runc has left alone since 1.0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

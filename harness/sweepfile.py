@@ -70,6 +70,7 @@ class _LimitsTable(_Table):
     memory: Size | None = None
     memory_swap: Size | None = None
     memory_reservation: Size | None = None
+    kernel_memory: Size | None = None
     memory_swappiness: int | None = None
     pids_limit: int | None = None
 
@@ -261,6 +262,7 @@ def _limits(table: _LimitsTable) -> Limits:
         memory_bytes=table.memory,
         memory_swap_bytes=table.memory_swap,
         memory_reservation_bytes=table.memory_reservation,
+        kernel_memory_bytes=table.kernel_memory,
         memory_swappiness=table.memory_swappiness,
         pids_limit=table.pids_limit,
     )

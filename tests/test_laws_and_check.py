@@ -375,3 +375,23 @@ def test_what_was_not_read_back_is_no_mismatch() -> None:
     assert readback(requested=Limits(cpus=0.5)).agrees is None
     assert readback(requested=Limits(cpus=0.5), kernel=KernelLimits()).agrees is None
     assert check.readbacks(ContainerRecord(requested=Limits()), ENGINE_FACTS) == []
+
+
+@pytest.mark.parametrize(
+    ("kernel", "said"),
+    [
+        (UNLIMITED, "no limit: ignored"),
+        (None, "no such file: ignored"),
+        (16 << 20, "16m"),
+    ],
+)
+def test_kernel_memory_is_told_to_be_ignored_and_breaks_no_law(
+    kernel: int | None, said: str
+) -> None:
+    found = readback(
+        requested=Limits(kernel_memory_bytes=16 << 20),
+        engine=Limits(kernel_memory_bytes=16 << 20),
+        kernel=KernelLimits(kernel_memory_bytes=kernel),
+    )
+    assert (found.requested, found.engine, found.kernel) == ("16m", "16m", said)
+    assert found.agrees is None

@@ -34,6 +34,7 @@ _FIXED: dict[str, tuple[str, Any, str]] = {
     "memory_bytes": ("--memory", _SIZE, "memory, e.g. 64m"),
     "memory_swap_bytes": ("--memory-swap", _SIZE, "memory and swap together; -1 for no limit"),
     "memory_reservation_bytes": ("--memory-reservation", _SIZE, "soft limit of memory"),
+    "kernel_memory_bytes": ("--kernel-memory", _SIZE, "ignored since runc 1.0; shown so"),
     "memory_swappiness": ("--memory-swappiness", int, "0 to 100"),
     "pids_limit": ("--pids-limit", int, "most processes and threads"),
 }

@@ -456,6 +456,7 @@ def engine_settings(limits: Limits) -> dict[str, Any]:
         "mem_limit": limits.memory_bytes,
         "memswap_limit": limits.memory_swap_bytes,
         "mem_reservation": limits.memory_reservation_bytes,
+        "kernel_memory": limits.kernel_memory_bytes,
         "mem_swappiness": limits.memory_swappiness,
     }
     return {key: value for key, value in wanted.items() if value is not None}
@@ -474,6 +475,7 @@ def limits_from_inspect(host_config: dict[str, Any]) -> Limits:
         memory_bytes=host_config.get("Memory") or None,
         memory_swap_bytes=host_config.get("MemorySwap") or None,
         memory_reservation_bytes=host_config.get("MemoryReservation") or None,
+        kernel_memory_bytes=host_config.get("KernelMemory") or None,
         memory_swappiness=host_config.get("MemorySwappiness"),
         pids_limit=host_config.get("PidsLimit") or None,
     )
