@@ -9,6 +9,7 @@ and Student's t is used and said so. See docs/decisions/002 for the coverage tha
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections import Counter
@@ -37,6 +38,7 @@ _T95 = {2: 6.314, 3: 2.920, 4: 2.353}
 """Student's t, two-sided 90 %, by number of trials (degrees of freedom + 1)."""
 
 
+@functools.cache
 def order_statistic_ranks(n: int, confidence: float = CONFIDENCE) -> tuple[int, int, float] | None:
     """The narrowest symmetric pair of ranks (from 1) that covers the median, and its coverage.
 
@@ -44,9 +46,11 @@ def order_statistic_ranks(n: int, confidence: float = CONFIDENCE) -> tuple[int, 
     cover it less often than ``confidence``: below 5 trials at 90 %.
     """
     best = None
+    ways, below = 1, 0  # of n tosses with exactly k - 1 heads, and with less than k
     for k in range(1, n // 2 + 1):
-        below = sum(math.comb(n, i) for i in range(k)) / 2**n
-        coverage = 1 - 2 * below
+        below += ways
+        ways = ways * (n - k + 1) // k
+        coverage = 1 - 2 * (below / 2**n)
         if coverage < confidence:
             break
         best = (k, n + 1 - k, coverage)

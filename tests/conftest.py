@@ -34,7 +34,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def engine_connection(pytestconfig: pytest.Config) -> Iterator[Connection]:
     """The engine that `bench sweep` would use; one that this session started ends with it."""
     # Here, so that sessions without such tests do not load docker.
-    from harness.engine import daemon, find_engine, obtain_engine  # noqa: PLC0415
+    from harness.engine import (  # noqa: PLC0415
+        DockerEngine,
+        daemon,
+        find_engine,
+        obtain_engine,
+    )
 
     def say(text: str) -> None:
         with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
@@ -48,6 +53,8 @@ def engine_connection(pytestconfig: pytest.Config) -> Iterator[Connection]:
             pytestconfig.stash[NO_ENGINE] = str(error)
             pytest.skip(f"no engine: {error}")
         raise
+    if connection.private:
+        DockerEngine(connection).remove_all(None)  # what a crash may have left in it
     yield connection
     if found is None and connection.private:
         daemon.stop()
