@@ -62,12 +62,12 @@ class Sidecar:
     ) -> None:
         self._version, self._clock = facts.cgroup_version, clock
         self._ids = [container_id for _, container_id in containers]
-        self._mirror = tempfile.TemporaryDirectory(prefix="limitbench-")
         self._container = engine.create_sampler(
             name=f"limitbench-sampler-{self._ids[0][:12]}",
             run=run,
             command=command(self._version, self._ids, cadence_hz),
         )
+        self._mirror = tempfile.TemporaryDirectory(prefix="limitbench-")
         try:
             self._container.start()
             ready = self._hear(_READY_TIMEOUT_S, "ready")
@@ -140,6 +140,8 @@ class Sidecar:
         """
         own: dict[int, dict[str, Path]] = {}
         for one in files:
+            if ".." in (*Path(one["path"]).parts, *Path(one["name"]).parts):
+                raise EngineRefusedError("the sampler told a path outside its root.", "")
             folder = Path(self._mirror.name) / one["path"].lstrip("/")
             hierarchy = one["path"].split("/")[1] if self._version == 1 else ""
             # The container's own folder is told first, and then those above it.
