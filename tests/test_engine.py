@@ -288,6 +288,21 @@ def test_it_is_started_once_and_outlives_the_command(
 
 
 @needs_root
+def test_it_keeps_no_lock_of_the_command_that_started_it(
+    program: Callable[[str, str], Path], private_folder: Path, tmp_path: Path
+) -> None:
+    program("dockerd", FAKE_DOCKERD)
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(lock, True)  # as `flock FILE bench engine start` does
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    start_private(lambda _: None)
+    os.close(lock)
+    other = os.open(tmp_path / "lock", os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+
+
+@needs_root
 def test_a_start_waits_for_another_command_that_starts_or_stops_it(
     program: Callable[[str, str], Path], private_folder: Path
 ) -> None:

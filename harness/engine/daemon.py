@@ -273,7 +273,7 @@ def _spawn(dockerd: str, files: _Files) -> int:
     command = [unshare, "--mount", "--propagation", "slave", "--", "/bin/sh", "-c", _IN_NAMESPACE]
     log = os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        # Not subprocess.Popen, which wants to outlive its child. Our other files close on exec.
+        # Not subprocess.Popen, which wants to outlive its child. Our own files close on exec.
         return os.posix_spawn(
             unshare,
             [*command, dockerd, f"--config-file={files.config}"],
@@ -282,6 +282,7 @@ def _spawn(dockerd: str, files: _Files) -> int:
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),
                 (os.POSIX_SPAWN_DUP2, log, 2),
+                *((os.POSIX_SPAWN_CLOSE, inherited) for inherited in _inherited_files()),
             ],
             setsid=True,
             setsigmask=[],
@@ -295,6 +296,16 @@ def _spawn(dockerd: str, files: _Files) -> int:
         ) from error
     finally:
         os.close(log)
+
+
+def _inherited_files() -> list[int]:
+    """What our caller left open for its children, a lock or a pipe: a daemon would keep it."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if (fd := int(name)) > 2 and os.get_inheritable(fd):
+                found.append(fd)
+    return found
 
 
 def _wait_until_ready(files: _Files, pid: int, timeout_s: float) -> None:
