@@ -301,9 +301,9 @@ def _spawn(dockerd: str, files: _Files) -> int:
 def _inherited_files() -> list[int]:
     """What our caller left open for its children, a lock or a pipe: a daemon would keep it."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            if (fd := int(name)) > 2 and os.get_inheritable(fd):
+            if (fd := int(link.name)) > 2 and os.get_inheritable(fd):
                 found.append(fd)
     return found
 
