@@ -25,7 +25,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from scipy import stats
 
-from harness import axes, compare, store
+from harness import axes, comparing, store
 from harness import plan as planning
 from harness.agenda import half_width
 from harness.analysis import counts, summarise
@@ -281,8 +281,8 @@ def digested(info: RunInfo, trials: Trials, points: Sequence[str] | None = None)
 
 def checked(bank: Bank, before: Trials, after: Trials, noise: Noise | None = None) -> Compared:
     """One check, by the product's own code. That the host is the same is a matter of course."""
-    return compare.compare(
-        digested(bank.info, before), digested(bank.info, after), allow=compare.FACTS, noise=noise
+    return comparing.compare(
+        digested(bank.info, before), digested(bank.info, after), allow=comparing.FACTS, noise=noise
     )
 
 
@@ -368,7 +368,7 @@ def calibrated(bank: Bank) -> Noise:
     digests = [digested(bank.info, run) for run in bank.runs[:3]]
     return Noise(
         created="", hostname=bank.info.host.hostname, fingerprint=digests[0].fingerprint,
-        runs=tuple(one.run for one in digests), repeats=REPEATS, floors=compare.floors(digests),
+        runs=tuple(one.run for one in digests), repeats=REPEATS, floors=comparing.floors(digests),
     )  # fmt: skip
 
 
@@ -542,7 +542,7 @@ def live_part(folder: Path, more: int) -> str:
     runs = [store.load(one.path) for one in reversed(listed)]
     digests = [digest(run.info, run.trials) for run in runs]
     pairs = itertools.pairwise(digests)
-    found = tally("live", (compare.compare(a, b, allow=compare.FACTS) for a, b in pairs))
+    found = tally("live", (comparing.compare(a, b, allow=comparing.FACTS) for a, b in pairs))
     reds = "".join(f"\n- red: {reason}" for reason in found.reasons)
     return (
         "## Live checks\n\n"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.api import (
         ComparedRuns,
         Results,
-        compare_runs,
+        compare,
         figures,
         load,
         load_several,
@@ -60,7 +60,7 @@ __all__ = [
     "ComparedRuns",
     "Results",
     "__version__",
-    "compare_runs",
+    "compare",
     "figures",
     "load",
     "load_several",

@@ -373,7 +373,7 @@ class ComparedRuns:
         return f"<p>{html.escape(f'{self.verdict}: {self.headline}')}</p>{shown.to_html()}"
 
 
-def compare_runs(before: Runs, after: Runs, *, allow: Collection[str] = ()) -> ComparedRuns:
+def compare(before: Runs, after: Runs, *, allow: Collection[str] = ()) -> ComparedRuns:
     """Whether anything changed from one run to another: interval, adjusted p and verdict.
 
     Runs whose host, kernel, engine, runtime or workload differ are ``incomparable`` unless the
@@ -381,15 +381,15 @@ def compare_runs(before: Runs, after: Runs, *, allow: Collection[str] = ()) -> C
     where a run cannot be read.
 
     >>> import harness
-    >>> compared = harness.compare_runs("sample-cpu", "sample-cpu")
+    >>> compared = harness.compare("sample-cpu", "sample-cpu")
     >>> sorted(set(compared.table["change"].dropna()))
     [0.0]
     """
-    from harness.compare import compare  # noqa: PLC0415 - loads scipy, which nothing else here does
+    from harness import comparing  # noqa: PLC0415 - loads scipy, which nothing else here does
     from harness.digest import digest  # noqa: PLC0415 - of the comparison alone
 
     one, other = (digest(run.info, run.trials) for run in _records((before, after)))
-    found = compare(one, other, allow=allow)
+    found = comparing.compare(one, other, allow=allow)
     rows = [
         {
             "point": row.point_id, "metric": row.metric, "unit": METRICS[row.metric].unit,

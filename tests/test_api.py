@@ -190,7 +190,7 @@ def test_the_table_of_a_run_is_escaped(tmp_path: Path) -> None:
 
 
 def test_two_runs_are_compared_as_the_command_compares_them() -> None:
-    compared = harness.compare_runs("sample-cpu", "sample-cpu-busy")
+    compared = harness.compare("sample-cpu", "sample-cpu-busy")
     assert compared.verdict in {"same", "inconclusive"}
     assert compared.differences == ()
     assert set(compared.table["point"]) == set(harness.load("sample-cpu").points["point"])
@@ -198,10 +198,10 @@ def test_two_runs_are_compared_as_the_command_compares_them() -> None:
     assert compared.verdict in compared._repr_html_()
     other = harness.load("sample-memory")
     host = replace(other.info, engine=replace(other.info.engine, kernel="9.9"))
-    refused = harness.compare_runs(other, replace(other.run, info=host))
+    refused = harness.compare(other, replace(other.run, info=host))
     assert (refused.verdict, len(refused.table)) == ("incomparable", 0)
     assert refused.differences[0].startswith("kernel")
-    assert harness.compare_runs(other, replace(other.run, info=host), allow=["kernel"]).table.size
+    assert harness.compare(other, replace(other.run, info=host), allow=["kernel"]).table.size
 
 
 # --- figures ------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import baseline, compare
+from harness import baseline, comparing
 from harness.axes import Options
 from harness.digest import bare, digest, fingerprint, sided
 from harness.errors import BenchError, ComparisonError, ResultsError, UsageError
@@ -54,7 +54,7 @@ def test_a_point_that_wants_the_host_is_compared_as_on_an_idle_one(tmp_path: Pat
     )  # fmt: skip
     for one in (quiet, busy):
         assert one.points[0].series[0].values == pytest.approx([2.0] * 5, abs=1e-6)
-    assert compare.compare(quiet, busy).status is Change.SAME
+    assert comparing.compare(quiet, busy).status is Change.SAME
 
 
 def test_of_a_workload_that_grows_its_cpu_is_not_compared(run: Run) -> None:
@@ -92,7 +92,7 @@ def test_what_was_saved_is_loaded(run: Run, tmp_path: Path) -> None:
     assert baseline.load(tmp_path / "baselines", "default").digest == made
     assert [one.name for one in baseline.listing(tmp_path / "baselines").baselines] == ["default"]
     assert saved.path.stat().st_size < 40_000
-    assert compare.compare(made, baseline.load(tmp_path / "baselines", "default").digest).status \
+    assert comparing.compare(made, baseline.load(tmp_path / "baselines", "default").digest).status \
         is Change.SAME  # fmt: skip
     assert len(saved.path.read_text().splitlines()) < 1000  # one line a series: diffs can be read
     assert baseline.remove(tmp_path / "baselines", "default") == saved.path
@@ -143,7 +143,7 @@ def test_files_that_are_not_ours(tmp_path: Path, damage: object, message: str) -
 
 def test_noise_belongs_to_its_fingerprint(tmp_path: Path) -> None:
     runs = [of_cpus(0.5, seed=seed) for seed in (1, 2)]
-    kept = baseline.save_noise(tmp_path, runs, compare.floors(runs))
+    kept = baseline.save_noise(tmp_path, runs, comparing.floors(runs))
     assert baseline.noise_of(tmp_path, runs[0].fingerprint) == kept
     assert kept.repeats == 10
     other = replace(runs[0].fingerprint, kernel="6.2.0")
@@ -160,4 +160,4 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_baseline_of_every_version_can_be_read() -> None:
     held = baseline.load(Path(__file__).parent / "data", "baseline-1").digest
     assert [point.point.id for point in held.points] == ["cpus=0.5", "shares=1024:512"]
-    assert compare.compare(held, held).status is Change.SAME
+    assert comparing.compare(held, held).status is Change.SAME

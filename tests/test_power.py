@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from harness import compare
+from harness import comparing
 from harness.model import Change, Compared, Digest, Series
 
 BANK = Path(__file__).parent / "data" / "bank.json"
@@ -64,7 +64,7 @@ def halves(rng: random.Random) -> tuple[Trials, Trials]:
 
 
 def check(before: Trials, after: Trials) -> Compared:
-    return compare.compare(digested(before), digested(after))
+    return comparing.compare(digested(before), digested(after))
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def list_(baselines: Path, as_json: bool) -> None:
 def show(name: str, baselines: Path, as_json: bool) -> None:
     """Show a baseline: the facts of its host, and the medians of its points."""
     from harness import baseline as files
-    from harness.compare import FACTS
+    from harness.comparing import FACTS
 
     found = files.load(baselines, name)
     made = found.digest

@@ -68,7 +68,7 @@ def calibrate(
     a metric moves between them is kept beside the baselines, with the host's fingerprint: `bench
     check` then calls nothing a regression that is not larger.
     """
-    from harness import baseline, compare
+    from harness import baseline, comparing
 
     asked = {"sweep_name": sweep_name, "runs": runs, **options}
     refuse_useless(asked, there=bool(runs_given))
@@ -79,7 +79,7 @@ def calibrate(
         found = [store.load(path) for path in paths]
     digests = [digest(run.info, run.trials) for run in found]
     _refuse_different(digests)
-    floors = compare.floors(digests)
+    floors = comparing.floors(digests)
     if not floors:
         raise ComparisonError(
             "the runs have no point in common with 5 trials that count in each.",
@@ -108,20 +108,20 @@ def _measured(
 
 def _refuse_different(digests: list[Digest]) -> None:
     """Noise is what remains where nothing differs."""
-    from harness import compare
+    from harness import comparing
 
     if len(digests) < 2:
         raise UsageError("one run has nothing to differ from.", "Name two or more.")
     for other in digests[1:]:
-        if found := compare.differences(digests[0].fingerprint, other.fingerprint):
+        if found := comparing.differences(digests[0].fingerprint, other.fingerprint):
             raise ComparisonError(
-                f"{digests[0].run} and {other.run} differ: {compare.differing(found)}.",
+                f"{digests[0].run} and {other.run} differ: {comparing.differing(found)}.",
                 "Take runs of which nothing differs.",
             )
 
 
 def _show(noise: Noise, as_json: bool) -> None:
-    from harness.compare import SENSITIVITY
+    from harness.comparing import SENSITIVITY
 
     if as_json:
         click.echo(json.dumps({

@@ -92,7 +92,7 @@ def check(
     Exits 0 where all is well, 1 on a regression or a violated law, 3 where too little is known or
     the baseline is missing or not comparable, 4 where host, engine or measurement are unfit.
     """
-    from harness import baseline, compare
+    from harness import baseline, comparing
     from harness.cli import verdict
     from harness.report.comparison import Titles
 
@@ -109,10 +109,10 @@ def check(
         say(f"Kept in {found.path}")
     after = digest(found.info, found.trials)
     if held.digest is None:
-        compared = compare.laws_alone(after)
+        compared = comparing.laws_alone(after)
     else:
         noise = baseline.noise_of(baselines, held.digest.fingerprint)
-        compared = compare.compare(held.digest, after, allow=permitted, noise=noise)
+        compared = comparing.compare(held.digest, after, allow=permitted, noise=noise)
     outputs = verdict.Outputs(as_json, every, markdown, junit)
     verdict.show(compared, Titles(f"baseline '{held.name}'", "now"), outputs)
     verdict.refuse_invalid(after)
@@ -146,15 +146,15 @@ def _prepare(
 
 
 def _refuse_another_host(held: Reference, now: Fingerprint, permitted: frozenset[str]) -> None:
-    from harness import compare
+    from harness import comparing
 
     assert held.digest is not None
-    found = compare.differences(held.digest.fingerprint, now, permitted)
+    found = comparing.differences(held.digest.fingerprint, now, permitted)
     refused = [one for one in found if not one.allowed]
     if refused:
         names = ",".join(one.fact for one in refused)
         raise ComparisonError(
-            f"the baseline '{held.name}' is not comparable: {compare.differing(refused)}.",
+            f"the baseline '{held.name}' is not comparable: {comparing.differing(refused)}.",
             f"If that is what you put to the test: --allow {names}; else set a baseline here.",
         )
 

@@ -54,8 +54,7 @@ def compare(
     those of `bench check`; the exit code is theirs under --strict, and 3 where the two cannot be
     compared at all.
     """
-    from harness import baseline
-    from harness import compare as comparing
+    from harness import baseline, comparing
     from harness.cli import verdict
     from harness.digest import digest
     from harness.model import Change, Digest

@@ -34,7 +34,7 @@ class Outputs:
 
 def allowed(texts: Iterable[str]) -> frozenset[str]:
     """The facts that may differ; UsageError for a name that is none, with the nearest."""
-    from harness.compare import ALLOW_LAWS, FACTS
+    from harness.comparing import ALLOW_LAWS, FACTS
 
     known = (*FACTS, ALLOW_LAWS)
     found = {name.strip() for text in texts for name in text.split(",") if name.strip()}
@@ -78,13 +78,13 @@ def refuse_invalid(digest: Digest) -> None:
 
 def show_sides(run: Run, outputs: Outputs, *, strict: bool) -> int:
     """Show an A/B run's two sides; the exit code."""
-    from harness import compare
+    from harness import comparing
     from harness.digest import digest
     from harness.report.comparison import Titles
 
     a, b = (digest(run.info, run.trials, side.name) for side in run.info.sides)
     # Whatever differs between the sides is what was put to the test.
-    compared = compare.compare(a, b, allow=(*compare.FACTS, compare.ALLOW_LAWS), ab=True)
+    compared = comparing.compare(a, b, allow=(*comparing.FACTS, comparing.ALLOW_LAWS), ab=True)
     titles = Titles(*(f"{side.name}: {side.options}" for side in run.info.sides))
     show(compared, titles, outputs)
     refuse_invalid(a)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis import METRICS
-from harness.compare import amount, span
+from harness.comparing import amount, span
 from harness.model import Change, Compared, Comparison, LawChange, Status
 from harness.report import markdown
 from harness.report.words import quantity

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness import compare
+from harness import comparing
 from harness.analysis import METRICS
-from harness.compare import SENSITIVITY, Better
+from harness.comparing import SENSITIVITY, Better
 from harness.digest import COMPARED
 from harness.limits import NEW_WEIGHTS, OLD_WEIGHTS
 from harness.model import (
@@ -39,7 +39,7 @@ def two(metric: str, before: Sequence[float], after: Sequence[float]) -> Compari
     """A metric of a point that changed, beside others that did not."""
     steady = {"cpus": spread(0.5)} if metric != "cpus" else {}
     a, b = (digest(point({**steady, metric: values}, laws=())) for values in (before, after))
-    return row(compare.compare(a, b), metric)
+    return row(comparing.compare(a, b), metric)
 
 
 def test_every_compared_metric_is_known_and_says_why() -> None:
@@ -53,7 +53,7 @@ def test_every_compared_metric_is_known_and_says_why() -> None:
 
 def test_a_run_is_the_same_as_itself_and_as_another_of_its_kind() -> None:
     for after in (of_cpus(0.5), of_cpus(0.5, seed=2)):
-        compared = compare.compare(of_cpus(0.5), after)
+        compared = comparing.compare(of_cpus(0.5), after)
         assert compared.status is Change.SAME
         assert compared.headline.startswith("No change that matters: 1 same at 1 point.")
 
@@ -62,7 +62,7 @@ def test_a_run_is_the_same_as_itself_and_as_another_of_its_kind() -> None:
 def test_more_or_less_cpu_than_before_is_a_regression_where_the_law_was_kept(
     factor: float,
 ) -> None:
-    compared = compare.compare(of_cpus(0.5), of_cpus(0.5 * factor, seed=2))
+    compared = comparing.compare(of_cpus(0.5), of_cpus(0.5 * factor, seed=2))
     assert compared.status is Change.REGRESSED
     found = row(compared)
     assert found.status is Change.REGRESSED
@@ -73,20 +73,20 @@ def test_more_or_less_cpu_than_before_is_a_regression_where_the_law_was_kept(
 
 
 def test_nearer_to_the_law_is_better() -> None:
-    compared = compare.compare(of_cpus(0.55), of_cpus(0.5, seed=2))
+    compared = comparing.compare(of_cpus(0.55), of_cpus(0.5, seed=2))
     assert row(compared).status is Change.IMPROVED
     assert compared.status is Change.IMPROVED
 
 
 def test_below_what_matters_is_the_same_however_significant() -> None:
-    found = row(compare.compare(of_cpus(0.5, sigma=1e-4), of_cpus(0.502, sigma=1e-4, seed=2)))
+    found = row(comparing.compare(of_cpus(0.5, sigma=1e-4), of_cpus(0.502, sigma=1e-4, seed=2)))
     assert found.status is Change.SAME
     assert found.adjusted_p is not None
     assert found.adjusted_p < 0.001
 
 
 def test_scatter_is_inconclusive_and_says_how_many_trials_would_decide() -> None:
-    compared = compare.compare(of_cpus(0.5, sigma=0.02), of_cpus(0.507, sigma=0.02, seed=2))
+    compared = comparing.compare(of_cpus(0.5, sigma=0.02), of_cpus(0.507, sigma=0.02, seed=2))
     assert compared.status is Change.INCONCLUSIVE
     found = row(compared)
     assert "straddles ±1.00%" in found.reason
@@ -139,25 +139,25 @@ def test_few_trials_cannot_single_out_one_change_among_many_and_say_so() -> None
         ]
         return digest(*points, point({"cpus": spread(changed, n=n)}, point_id="changed"))
 
-    few = compare.compare(of(5, 0.5), of(5, 0.6))
+    few = comparing.compare(of(5, 0.5), of(5, 0.6))
     found = next(r for r in few.rows if r.point_id == "changed")
     assert found.status is Change.INCONCLUSIVE
     assert found.repeats == 8  # 2 / C(16, 8) * 41 < 0.01
     assert "is beyond ±1.00%, but p =" in found.reason
-    enough = compare.compare(of(10, 0.5), of(10, 0.6))
+    enough = comparing.compare(of(10, 0.5), of(10, 0.6))
     assert next(r for r in enough.rows if r.point_id == "changed").status is Change.REGRESSED
 
 
 def test_too_few_trials_that_count_are_never_a_pass() -> None:
     thin = digest(point({"cpus": spread(0.5, n=3)}, trials=10))
-    compared = compare.compare(of_cpus(0.5), thin)
+    compared = comparing.compare(of_cpus(0.5), thin)
     assert compared.status is Change.INCONCLUSIVE
     assert "3 of 10 trials now count (other processes" in row(compared).reason
 
 
 def test_a_metric_that_is_gone_is_inconclusive() -> None:
     before = digest(point({"cpus": spread(0.5), "throttled_share": [1.0] * 10}))
-    compared = compare.compare(before, of_cpus(0.5, seed=2))
+    compared = comparing.compare(before, of_cpus(0.5, seed=2))
     assert row(compared, "throttled_share").status is Change.INCONCLUSIVE
     assert compared.status is Change.INCONCLUSIVE
 
@@ -167,18 +167,18 @@ def test_a_watched_metric_reddens_but_its_doubt_does_not() -> None:
         gaps = [abs(value) for value in spread(median, sigma, seed=seed)]
         return digest(point({"cpus": spread(0.5, seed=seed), "gap_max_s": gaps}))
 
-    doubtful = compare.compare(with_gaps(0.05, 0.5, 1), with_gaps(0.06, 0.5, 2))
+    doubtful = comparing.compare(with_gaps(0.05, 0.5, 1), with_gaps(0.06, 0.5, 2))
     assert row(doubtful, "gap_max_s").status is Change.INCONCLUSIVE
     assert doubtful.status is Change.SAME
     assert "1 inconclusive (1 only watched)" in doubtful.headline
-    clear = compare.compare(with_gaps(0.05, 0.01, 1), with_gaps(0.2, 0.01, 2))
+    clear = comparing.compare(with_gaps(0.05, 0.01, 1), with_gaps(0.2, 0.01, 2))
     assert clear.status is Change.REGRESSED
 
 
 def test_scatter_is_hardly_ever_called_a_change() -> None:
     # Much wider than what matters, so that the test of significance stands alone.
     red = sum(
-        compare.compare(
+        comparing.compare(
             of_cpus(0.5, sigma=0.05, seed=seed), of_cpus(0.5, sigma=0.05, seed=-seed)
         ).status is Change.REGRESSED
         for seed in range(1, 201)
@@ -200,14 +200,14 @@ def noise(metric: str, change: float, scale: Scale = Scale.RELATIVE) -> Noise:
 
 def test_no_effect_below_the_hosts_own_noise_counts() -> None:
     before, after = of_cpus(0.5), of_cpus(0.51, seed=2)
-    assert row(compare.compare(before, after)).status is Change.REGRESSED
-    calm = compare.compare(before, after, noise=noise("cpus", 0.025))
+    assert row(comparing.compare(before, after)).status is Change.REGRESSED
+    calm = comparing.compare(before, after, noise=noise("cpus", 0.025))
     assert row(calm).status is Change.SAME
     assert row(calm).effect == 0.025
     # Noise widens what counts as the same up to a bound: beyond it nothing is decided.
-    wild = compare.compare(before, of_cpus(0.53, seed=2), noise=noise("cpus", 0.2))
+    wild = comparing.compare(before, of_cpus(0.53, seed=2), noise=noise("cpus", 0.2))
     assert row(wild).status is Change.INCONCLUSIVE
-    quiet = compare.compare(before, after, noise=noise("cpus", 0.0001))
+    quiet = comparing.compare(before, after, noise=noise("cpus", 0.0001))
     assert row(quiet).effect == 0.01
 
 
@@ -216,22 +216,22 @@ def test_noise_of_a_point_that_was_not_calibrated_is_the_largest_of_its_metric()
         noise("cpus", 0.02),
         floors=(Floor(point_id="p", metric="cpus", scale=Scale.RELATIVE, change=0.02),),
     )
-    found = row(compare.compare(of_cpus(0.5), of_cpus(0.5), noise=elsewhere))
+    found = row(comparing.compare(of_cpus(0.5), of_cpus(0.5), noise=elsewhere))
     assert found.floor == 0.02
 
 
 def test_floors_are_the_furthest_edges_of_all_pairs() -> None:
     runs = [of_cpus(0.5, seed=seed) for seed in (1, 2, 3)]
-    (floor,) = compare.floors(runs)
+    (floor,) = comparing.floors(runs)
     edges = [
         max(abs(found.low or 0), abs(found.high or 0))
         for a, b in ((0, 1), (0, 2), (1, 2))
-        for found in [row(compare.compare(runs[a], runs[b]))]
+        for found in [row(comparing.compare(runs[a], runs[b]))]
     ]
     assert floor.change == pytest.approx(max(edges), rel=1e-3)
     assert floor.scale is Scale.RELATIVE
     mixed = [digest(point({"gap_max_s": values})) for values in ([0.0] * 5, [0.1] * 5, [0.2] * 5)]
-    (floor,) = compare.floors(mixed)
+    (floor,) = comparing.floors(mixed)
     assert (floor.scale, floor.change) == (Scale.ABSOLUTE, 0.2)
 
 
@@ -240,31 +240,31 @@ def test_floors_are_the_furthest_edges_of_all_pairs() -> None:
 
 def test_another_kernel_is_not_comparable_unless_it_is_under_test() -> None:
     before, after = of_cpus(0.5), with_kernel(of_cpus(0.5, seed=2), "6.2.0")
-    refused = compare.compare(before, after)
+    refused = comparing.compare(before, after)
     assert refused.status is Change.INCOMPARABLE
     assert refused.rows == ()
     assert "kernel was 6.1.0, is 6.2.0" in refused.headline
     assert "--allow kernel" in refused.headline
-    allowed = compare.compare(before, after, allow={"kernel"})
+    allowed = comparing.compare(before, after, allow={"kernel"})
     assert allowed.status is Change.SAME
     assert [(d.fact, d.allowed) for d in allowed.differences] == [("kernel", True)]
 
 
-@pytest.mark.parametrize("fact", compare.FACTS)
+@pytest.mark.parametrize("fact", comparing.FACTS)
 def test_each_fact_decides(fact: str) -> None:
     before = of_cpus(0.5)
     after = dataclasses.replace(
         before, fingerprint=dataclasses.replace(before.fingerprint, **{fact: "other"})
     )
-    assert compare.compare(before, after).status is Change.INCOMPARABLE
-    assert compare.compare(before, after, allow={fact}).status is Change.SAME
+    assert comparing.compare(before, after).status is Change.INCOMPARABLE
+    assert comparing.compare(before, after, allow={fact}).status is Change.SAME
 
 
 def test_conditions_are_told_and_decide_nothing() -> None:
     after = dataclasses.replace(
         of_cpus(0.5, seed=2), conditions={"governor": "powersave"}, hostname="other"
     )
-    compared = compare.compare(of_cpus(0.5), after)
+    compared = comparing.compare(of_cpus(0.5), after)
     assert compared.status is Change.SAME
     assert "governor was none, is powersave." in compared.remarks
     assert "Measured on fakehost before, on other now." in compared.remarks
@@ -272,7 +272,7 @@ def test_conditions_are_told_and_decide_nothing() -> None:
 
 def test_no_point_in_common() -> None:
     other = digest(point({"cpus": spread(0.5)}, point_id="cpus=1"))
-    compared = compare.compare(of_cpus(0.5), other)
+    compared = comparing.compare(of_cpus(0.5), other)
     assert compared.status is Change.INCOMPARABLE
     assert compared.headline == "Not comparable: no point in common."
 
@@ -280,14 +280,14 @@ def test_no_point_in_common() -> None:
 def test_a_point_that_was_measured_otherwise_is_not_compared() -> None:
     one = point({"cpus": spread(0.5)})
     longer = dataclasses.replace(one, point=dataclasses.replace(one.point, duration_s=10.0))
-    compared = compare.compare(digest(one), digest(longer))
+    compared = comparing.compare(digest(one), digest(longer))
     assert compared.status is Change.INCOMPARABLE
     assert any("its duration_s was 3, is 10" in remark for remark in compared.remarks)
 
 
 def test_points_of_one_side_only_are_named() -> None:
     more = digest(*of_cpus(0.5).points, point({"cpus": spread(1.0)}, point_id="cpus=1"))
-    compared = compare.compare(more, of_cpus(0.5, seed=2))
+    compared = comparing.compare(more, of_cpus(0.5, seed=2))
     assert compared.status is Change.SAME
     assert any("Measured only before, so not compared: cpus=1." in r for r in compared.remarks)
 
@@ -313,13 +313,13 @@ def judged(status: Status) -> Digest:
     ],
 )
 def test_verdicts_are_compared_too(before: Status, after: Status, status: Change) -> None:
-    assert compare.compare(judged(before), judged(after)).status is status
+    assert comparing.compare(judged(before), judged(after)).status is status
 
 
 def test_known_violations_can_be_allowed() -> None:
-    known = compare.compare(judged(Status.DEVIATES), judged(Status.DEVIATES), allow={"laws"})
+    known = comparing.compare(judged(Status.DEVIATES), judged(Status.DEVIATES), allow={"laws"})
     assert known.status is Change.SAME
-    new = compare.compare(judged(Status.CONFORMS), judged(Status.DEVIATES), allow={"laws"})
+    new = comparing.compare(judged(Status.CONFORMS), judged(Status.DEVIATES), allow={"laws"})
     assert new.status is Change.REGRESSED
 
 
@@ -333,7 +333,7 @@ def test_known_violations_can_be_allowed() -> None:
     ],
 )
 def test_laws_alone(status: Status, change: Change) -> None:
-    compared = compare.laws_alone(judged(status))
+    compared = comparing.laws_alone(judged(status))
     assert compared.status is change
     assert compared.headline.endswith("Laws alone: no baseline.")
 
@@ -356,9 +356,9 @@ def shares(engine_version: str, weights: tuple[int, int]) -> Digest:
 
 def test_the_two_formulas_for_weights_are_recognised_and_named() -> None:
     old, new = shares("1.1.5", (39, 20)), shares("1.4.0", (100, 59))
-    refused = compare.compare(old, new)
+    refused = comparing.compare(old, new)
     assert refused.status is Change.INCOMPARABLE
-    compared = compare.compare(old, new, allow={"runtime", "weights"})
+    compared = comparing.compare(old, new, allow={"runtime", "weights"})
     found = row(compared, "ratio")
     assert found.status is Change.REGRESSED
     assert f"from the {OLD_WEIGHTS} to the {NEW_WEIGHTS}" in found.reason
@@ -368,7 +368,7 @@ def test_the_two_formulas_for_weights_are_recognised_and_named() -> None:
 def test_weights_tell_the_formula_where_the_version_does_not() -> None:
     old, new = shares("unknown", (39, 20)), shares("unknown", (100, 59))
     assert old.fingerprint == new.fingerprint
-    assert NEW_WEIGHTS in row(compare.compare(old, new), "ratio").reason
+    assert NEW_WEIGHTS in row(comparing.compare(old, new), "ratio").reason
 
 
 def named(
@@ -378,18 +378,18 @@ def named(
         digest(point({"cpus": spread(0.5), metric: values}, limits=[limits], laws=laws))
         for values in (spread(before), spread(after, seed=2))
     )
-    return row(compare.compare(a, b), metric).reason
+    return row(comparing.compare(a, b), metric).reason
 
 
 def test_a_period_below_the_tick_is_named_and_only_watched() -> None:
-    below = law(law=compare.BELOW_A_TICK, explanation="the period is shorter than the tick")
+    below = law(law=comparing.BELOW_A_TICK, explanation="the period is shorter than the tick")
     limits = Limits(cpu_quota_us=1000, cpu_period_us=2000)
     assert "shorter than the tick" in named(limits, [below], "cpus", 0.5, 0.35)
     scattered = [
         digest(point({"cpus": spread(0.44, 0.2, seed=seed)}, limits=[limits], laws=[below]))
         for seed in (1, 2)
     ]
-    compared = compare.compare(*scattered)
+    compared = comparing.compare(*scattered)
     assert row(compared).status is Change.INCONCLUSIVE
     assert compared.status is Change.SAME
 
@@ -402,7 +402,7 @@ def test_a_load_of_random_times_is_only_watched() -> None:
             dataclasses.replace(made, point=dataclasses.replace(made.point, containers=(spec,)))
         )
 
-    compared = compare.compare(bursts(1), bursts(2))
+    compared = comparing.compare(bursts(1), bursts(2))
     assert row(compared).status is Change.INCONCLUSIVE
     assert compared.status is Change.SAME
 
@@ -416,7 +416,7 @@ def test_a_quota_larger_than_the_cpuset_is_named_where_it_throttles() -> None:
 def test_another_limit_in_force_is_named() -> None:
     told = law(reason="--cpus: requested 50000/100000 µs, the kernel holds 52500/100000 µs; error")
     after = digest(point({"cpus": spread(0.525, seed=2)}, laws=[told]))
-    reason = row(compare.compare(of_cpus(0.5), after)).reason
+    reason = row(comparing.compare(of_cpus(0.5), after)).reason
     assert reason.endswith("the kernel holds 52500/100000 µs")
 
 
@@ -429,11 +429,11 @@ def test_sides_with_other_limits_are_compared_beside_their_promises() -> None:
         point({"cpus": spread(0.75, seed=2)}, point_id="limits", limits=[Limits(cpus=0.75)],
               laws=[law(promised=0.75)])
     )  # fmt: skip
-    compared = compare.compare(a, b, ab=True)
+    compared = comparing.compare(a, b, ab=True)
     assert row(compared).status is Change.SAME
     assert row(compared).before == pytest.approx(0.5, rel=0.01)
     assert row(compared).after == pytest.approx(0.75, rel=0.01)
-    assert compare.compare(a, b).status is Change.INCOMPARABLE
+    assert comparing.compare(a, b).status is Change.INCOMPARABLE
 
 
 def test_no_law_makes_any_change_one_for_the_worse() -> None:
