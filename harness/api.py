@@ -2,8 +2,8 @@
 
 Runs come as ``Results``, whose attributes are tidy pandas frames: one row an observation, one
 column a variable, units in the columns' names. docs/notebooks.md describes every column. The
-``plot_…`` functions take one run or several and give a matplotlib Figure, which a notebook shows
-by itself; of several runs there is a panel a run, with the same axes in all.
+``plot_…`` functions take one run or several, or rows of their frames, and give a matplotlib Figure,
+which a notebook shows by itself; of several runs there is a panel a run, with the same axes in all.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Results:
     @cached_property
     def points(self) -> pd.DataFrame:
         """The plan: a row a container of a point. See ``frames.points``."""
-        return frames.points(self.run)
+        return self._named(frames.points(self.run))
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -99,12 +99,12 @@ class Results:
         1    0.9
         Name: cpus, dtype: float64
         """
-        return frames.trials(self.run)
+        return self._named(frames.trials(self.run))
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
         """A row a metric of a point: median and interval. See ``frames.estimates``."""
-        return frames.estimates(self.run)
+        return self._named(frames.estimates(self.run))
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:
@@ -115,17 +115,17 @@ class Results:
         >>> verdicts["verdict"].value_counts().to_dict()
         {'conforms': 18}
         """
-        return frames.verdicts(self.run)
+        return self._named(frames.verdicts(self.run))
 
     @cached_property
     def errors(self) -> pd.DataFrame:
         """A row a law and a trial: measured, expected, error. See ``frames.errors``."""
-        return frames.errors(self.run)
+        return self._named(frames.errors(self.run))
 
     @cached_property
     def gaps(self) -> pd.DataFrame:
         """A row a time that a thread was off the CPU. See ``frames.gaps``."""
-        return frames.gaps(self.run)
+        return self._named(frames.gaps(self.run))
 
     @cached_property
     def growth(self) -> pd.DataFrame:
@@ -179,6 +179,11 @@ class Results:
         trials = tuple(trial for trial in self.run.trials if trial.point_id in points)
         return Results(replace(self.run, info=info, trials=trials))
 
+    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame, knowing where its run lies: see ``_chosen``."""
+        frame.attrs[_PATHS] = {self.name: str(self.path)}
+        return frame
+
     @cached_property
     def _view(self) -> views.View:
         return views.build(self.run)
@@ -207,6 +212,10 @@ def _html_row(tag: str, cells: Iterable[str]) -> str:
 
 Runs = Results | Run | str | Path
 """What the functions below take: what ``load`` gives, or what it takes."""
+Drawn = Runs | pd.DataFrame
+"""What can be drawn: runs, or rows of a frame, which choose runs, points and trials."""
+_PATHS = "limitbench.paths"
+"""Of ``DataFrame.attrs``: where the frame's runs lie, by name."""
 
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -418,7 +427,7 @@ def compare(before: Runs, after: Runs, *, allow: Collection[str] = ()) -> Compar
 # --- figures -------------------------------------------------------------------------------------
 
 
-def figures(*of: Runs) -> tuple[str, ...]:
+def figures(*of: Drawn) -> tuple[str, ...]:
     """The figures that there is data for, by the names that ``plot`` takes.
 
     >>> import harness
@@ -428,7 +437,7 @@ def figures(*of: Runs) -> tuple[str, ...]:
     return plots.available(*_records(of))
 
 
-def plot(name: str, *of: Runs) -> Figure:
+def plot(name: str, *of: Drawn) -> Figure:
     """One figure of one run or of several beside each other, by its name.
 
     ``name`` is one that ``figures`` gives, or a kind (``achieved``) for the first axis that has
@@ -453,27 +462,32 @@ def plot(name: str, *of: Runs) -> Figure:
     return picture.figure
 
 
-def _kind(kind: str, of: Sequence[Runs], axis: str | None) -> Figure:
+def _kind(kind: str, of: Sequence[Drawn], axis: str | None) -> Figure:
     records = _records(of)
     names = [f"{axis}-{kind}"] if axis else [kind]
     several = len({a for run in records for a in _axes(run.info)}) > 1
     return plot(names[0] if several else kind, *records)
 
 
-def plot_achieved(*of: Runs, axis: str | None = None) -> Figure:
+def plot_achieved(*of: Drawn, axis: str | None = None) -> Figure:
     """What each limit gave, beside what it promised; below, the error with its tolerance.
 
     ``axis`` chooses among several that a run varied. Raises as ``plot`` does; so do the others.
+    Of a frame, the runs, points and trials are drawn that it has rows of.
 
     >>> import harness
     >>> figure = harness.plot_achieved("sample-cpu", axis="quota")
     >>> [ax.get_ylabel() for ax in figure.axes]
     ['CPUs achieved', 'Error (%)']
+    >>> trials = harness.load("sample-cpu").trials
+    >>> figure = harness.plot_achieved(trials[trials["axis"].eq("cpu") & trials["cpus"].lt(0.9)])
+    >>> [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    ['0.25', '0.5']
     """
     return _kind("achieved", of, axis)
 
 
-def plot_shares(*of: Runs) -> Figure:
+def plot_shares(*of: Drawn) -> Figure:
     """The ratio of CPU time against the ratio of shares, on logarithmic scales.
 
     >>> import harness
@@ -483,7 +497,7 @@ def plot_shares(*of: Runs) -> Figure:
     return _kind("shares", of, "shares")
 
 
-def plot_throttling(*of: Runs, axis: str | None = None) -> Figure:
+def plot_throttling(*of: Drawn, axis: str | None = None) -> Figure:
     """The share of throttled periods, and how long threads are off the CPU at a time.
 
     >>> import harness
@@ -493,7 +507,7 @@ def plot_throttling(*of: Runs, axis: str | None = None) -> Figure:
     return _kind("throttling", of, axis)
 
 
-def plot_timeline(*of: Runs, axis: str | None = None) -> Figure:
+def plot_timeline(*of: Drawn, axis: str | None = None) -> Figure:
     """The first periods of one trial, with its limit and its throttled spans.
 
     >>> import harness
@@ -503,7 +517,7 @@ def plot_timeline(*of: Runs, axis: str | None = None) -> Figure:
     return _kind("timeline", of, axis)
 
 
-def plot_gaps(*of: Runs, axis: str | None = None) -> Figure:
+def plot_gaps(*of: Drawn, axis: str | None = None) -> Figure:
     """The distribution of the time off the CPU over the lengths of gaps.
 
     >>> import harness
@@ -513,7 +527,7 @@ def plot_gaps(*of: Runs, axis: str | None = None) -> Figure:
     return _kind("gaps", of, axis)
 
 
-def plot_heat(*of: Runs, axis: str | None = None) -> Figure:
+def plot_heat(*of: Drawn, axis: str | None = None) -> Figure:
     """When in the quota period threads are off the CPU, as a heat map.
 
     >>> import harness
@@ -523,7 +537,7 @@ def plot_heat(*of: Runs, axis: str | None = None) -> Figure:
     return _kind("heat", of, axis)
 
 
-def plot_responses(*of: Runs, axis: str | None = None) -> Figure:
+def plot_responses(*of: Drawn, axis: str | None = None) -> Figure:
     """Response times of bursts of work under each limit.
 
     >>> import harness
@@ -533,7 +547,7 @@ def plot_responses(*of: Runs, axis: str | None = None) -> Figure:
     return _kind("responses", of, axis)
 
 
-def plot_reached(*of: Runs, axis: str | None = None) -> Figure:
+def plot_reached(*of: Drawn, axis: str | None = None) -> Figure:
     """Memory reached against the limit, and how far short of it the kill came.
 
     >>> import harness
@@ -543,7 +557,7 @@ def plot_reached(*of: Runs, axis: str | None = None) -> Figure:
     return _kind("reached", of, axis)
 
 
-def plot_pages(*of: Runs, axis: str | None = None) -> Figure:
+def plot_pages(*of: Drawn, axis: str | None = None) -> Figure:
     """The time that a page takes at its first touch, before the memory limit and beyond it.
 
     >>> import harness
@@ -553,7 +567,7 @@ def plot_pages(*of: Runs, axis: str | None = None) -> Figure:
     return _kind("pages", of, axis)
 
 
-def plot_growth(*of: Runs, axis: str | None = None) -> Figure:
+def plot_growth(*of: Drawn, axis: str | None = None) -> Figure:
     """Memory of one trial over time, between the lines of its limits.
 
     >>> import harness
@@ -563,10 +577,44 @@ def plot_growth(*of: Runs, axis: str | None = None) -> Figure:
     return _kind("growth", of, axis)
 
 
-def _records(of: Sequence[Runs]) -> list[Run]:
+def _records(of: Sequence[Drawn]) -> list[Run]:
     if not of:
         raise UsageError("no run is named.", "Give one or several: harness.load() is the newest.")
     return [
-        one.run if isinstance(one, Results) else one if isinstance(one, Run) else load(one).run
+        run
         for one in of
+        for run in (
+            _chosen(one)
+            if isinstance(one, pd.DataFrame)
+            else (
+                one.run
+                if isinstance(one, Results)
+                else one
+                if isinstance(one, Run)
+                else load(one).run,
+            )
+        )
     ]
+
+
+def _chosen(frame: pd.DataFrame) -> list[Run]:
+    """The runs that a frame has rows of, with the points and trials that it has rows of alone.
+
+    What is drawn is worked out of these again: a median is that of the trials that were chosen.
+    """
+    if missing := {"run", "point"} - set(frame.columns):
+        raise UsageError(
+            f"a frame without the column {min(missing)!r} names nothing to be drawn.",
+            "Give rows of a run's trials, points, estimates, verdicts, errors or gaps.",
+        )
+    if frame.empty:
+        raise UsageError("the frame has no rows.", "Choose some trials or points.")
+    paths = frame.attrs.get(_PATHS, {})
+    found = []
+    for name, rows in frame.groupby("run", sort=False):
+        run = load(paths.get(name, name)).only(set(rows["point"])).run
+        if "trial" in rows:
+            numbers = set(rows["trial"])
+            run = replace(run, trials=tuple(one for one in run.trials if one.index in numbers))
+        found.append(run)
+    return found

@@ -226,6 +226,44 @@ def test_figures_that_there_are_none_of() -> None:
         harness.plot("achieved")
 
 
+def test_rows_of_a_frame_choose_what_is_drawn(tmp_path: Path) -> None:
+    made = measured(tmp_path, options=Options(values="0.5,1", repeats=5, duration_s=1))
+    run = api.Results(made)
+    trials = run.trials.query("point == 'cpus=0.5' and trial < 6")
+    (chosen,) = api._chosen(trials)
+    assert [point.id for point in chosen.info.plan.points] == ["cpus=0.5"]
+    assert [one.index for one in chosen.trials] == list(trials["trial"])
+    assert 0 < len(chosen.trials) < 5
+    again = api.Results(chosen).estimates.query("metric == 'cpus'")
+    assert again["median"].item() == pytest.approx(trials["cpus"].median())
+    figure = harness.plot_achieved(trials)
+    dots = sorted(run.trials.set_index("trial").loc[list(trials["trial"]), "cpus"])
+    assert any(sorted(map(float, line.get_ydata())) == dots for line in figure.axes[0].get_lines())  # type: ignore[arg-type]
+
+    verdicts = run.verdicts[run.verdicts["point"] == "cpus=1"]
+    (chosen,) = api._chosen(verdicts)
+    assert {one.point_id for one in chosen.trials} == {"cpus=1"}
+
+
+def test_frames_of_several_runs_put_below_each_other_are_found_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [harness.load(name) for name in ("sample-cpu", "sample-cpu-busy")]
+    both = pd.concat([one.trials for one in samples]).query("axis == 'cpu'")
+    assert [one.info.name for one in api._chosen(both)] == ["sample-cpu", "sample-cpu-busy"]
+    monkeypatch.setenv(api.RESULTS_VARIABLE, str(tmp_path))
+    with pytest.raises(ResultsError, match="sample-cpu"):
+        harness.plot_achieved(both)
+
+
+def test_frames_that_name_nothing_to_be_drawn() -> None:
+    run = harness.load("sample-cpu")
+    with pytest.raises(UsageError, match="without the column 'point'"):
+        harness.plot_achieved(harness.runs())
+    with pytest.raises(UsageError, match="no rows"):
+        harness.plot_achieved(run.trials[run.trials["cpus"] > 100])
+
+
 def test_frames_of_a_run_are_worked_out_once(tmp_path: Path) -> None:
     run = api.Results(measured(tmp_path, options=Options(values="0.5", repeats=1, duration_s=1)))
     assert run.trials is run.trials
