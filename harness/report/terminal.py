@@ -14,6 +14,7 @@ from harness import axes, check
 from harness.analysis import METRICS
 from harness.model import Estimate, Expectation, Scale, Status
 from harness.report.view import Line, Row, View
+from harness.report.words import duration
 
 _STYLE = {
     Status.CONFORMS: "green",
@@ -30,18 +31,6 @@ class _Extra:
     head: str
     metric: str
     form: Callable[[float], str]
-
-
-def duration(seconds: float) -> str:
-    """A time as people read it: ``48.2 ms``, ``1.20 s``."""
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.0f} µs"
-    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
-
-
-def size(size_bytes: float) -> str:
-    """Bytes in MiB: ``63.4 MiB``."""
-    return f"{size_bytes / 2**20:.1f} MiB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +51,6 @@ _FORMS = {
 _PLAIN = _Form("", lambda value: f"{value:.4g}")
 
 
-def quantity(value: float, unit: str) -> str:
-    """A number with its unit, where it stands alone."""
-    if unit == "s":
-        return duration(value)
-    form = _form(unit)
-    return f"{form.text(value)} {form.unit}".strip()
-
-
 def _form(unit: str) -> _Form:
     return _FORMS.get(unit, _PLAIN)
 
@@ -81,7 +62,7 @@ _EXTRAS = (
     _Extra("p99", "response_p99_s", duration),
     _Extra("max", "response_max_s", duration),
     _Extra("hits", "limit_hits", lambda value: f"{value:.0f}"),
-    _Extra("swap", "peak_swap_bytes", size),
+    _Extra("swap", "peak_swap_bytes", lambda value: f"{value / 2**20:.1f} MiB"),
     _Extra("page", "fresh_page_s", duration),
     _Extra("beyond", "swapping_page_s", duration),
 )
