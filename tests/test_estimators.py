@@ -1,0 +1,108 @@
+"""Estimators against simulated quota schedules, whose truth is known: bias, scatter, coverage."""
+
+from __future__ import annotations
+
+import random
+import statistics
+
+import pytest
+
+from harness import analysis, plan
+from harness.axes import Options
+from harness.model import ContainerRecord, Limits, Sample
+from tests.schedules import MS, Schedule, simulated
+
+LATE = 200_000
+"""A read comes up to so many ns after its deadline."""
+SCHEDULES = [
+    (10 * MS, 100 * MS, 10),
+    (25 * MS, 100 * MS, 30),
+    (50 * MS, 100 * MS, 5),
+    (50 * MS, 100 * MS, 30),
+    (5 * MS, 10 * MS, 100),
+    (90 * MS, 100 * MS, 20),
+    (300 * MS, 1000 * MS, 3),
+]
+
+
+def window(
+    schedule: Schedule, length: int, rng: random.Random, *, late: int = LATE
+) -> ContainerRecord:
+    """What the sampler keeps of a window that begins at any moment of the schedule."""
+    start = rng.randrange(schedule.period)
+    moments = (start + rng.randrange(late), start + length + rng.randrange(late))
+    first, last = (Sample(t_mono_ns=t, cpu_usage_ns=schedule.counter(t)) for t in moments)
+    return ContainerRecord(requested=Limits(cpu_quota_us=1), first=first, last=last)
+
+
+def errors(quota: int, period: int, length: int, rounds: int) -> list[float]:
+    """The relative errors of achieved CPUs over so many windows."""
+    rng = random.Random(quota + period + length)
+    found = []
+    for _ in range(rounds):
+        schedule = simulated(quota, period, rng, length=length + 2 * period)
+        achieved = analysis.achieved_cpus(window(schedule, length, rng))
+        assert achieved is not None
+        found.append(achieved / (quota / period) - 1)
+    return found
+
+
+@pytest.mark.parametrize(("quota", "period", "periods"), SCHEDULES)
+def test_a_window_of_whole_periods_is_right_without_bias(
+    quota: int, period: int, periods: int
+) -> None:
+    found = errors(quota, period, periods * period, 600)
+    # At each edge at most a tick that is not charged yet, or overrun and not paid back yet.
+    worst = (2 * 4 * MS + LATE) / (periods * quota)
+    assert max(map(abs, found)) <= worst
+    spread = statistics.stdev(found)
+    assert spread > 0
+    assert abs(statistics.fmean(found)) <= 4 * spread / len(found) ** 0.5 + LATE / (
+        periods * period
+    )
+
+
+@pytest.mark.parametrize(("quota", "period", "periods"), SCHEDULES)
+def test_the_interval_of_five_windows_covers_the_truth_as_stated(
+    quota: int, period: int, periods: int
+) -> None:
+    found = errors(quota, period, periods * period, 2000)
+    hits, stated = 0, 0.0
+    trials = [found[i : i + 5] for i in range(0, len(found), 5)]
+    for five in trials:
+        estimate = analysis.estimate("error", "1", five)
+        assert estimate is not None
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.confidence is not None
+        stated = estimate.confidence
+        hits += estimate.low <= 0 <= estimate.high
+    standard_error = (stated * (1 - stated) / len(trials)) ** 0.5
+    assert hits / len(trials) >= stated - 4 * standard_error
+
+
+def test_a_window_that_is_cut_within_a_period_would_be_off_by_its_phase() -> None:
+    """What whole periods are for: the same estimator over 5.5 of them."""
+    whole = errors(25 * MS, 100 * MS, 500 * MS, 600)
+    cut = errors(25 * MS, 100 * MS, 550 * MS, 600)
+    assert statistics.stdev(cut) > 5 * statistics.stdev(whole)
+    assert max(map(abs, cut)) > 0.08
+
+
+@pytest.mark.parametrize(("quota", "period"), [(20_000, 300_000), (50_000, 100_000), (1500, 7_000)])
+def test_every_plan_has_windows_of_whole_periods(quota: int, period: int) -> None:
+    options = Options(values=str(quota), fixed=Limits(cpu_period_us=period), duration_s=1.13)
+    (point,) = plan.build("quota", options, host_cpus=2).points
+    periods = point.duration_s * 1e6 / period
+    assert periods == pytest.approx(round(periods), abs=1e-6)
+    assert periods >= plan.MIN_PERIODS
+
+
+@pytest.mark.parametrize("quota", [10, 25, 50, 75])
+def test_the_simulated_gap_is_that_of_the_law(quota: int) -> None:
+    """Off the CPU for period - quota, within the tick at which run time ends."""
+    schedule = simulated(quota * MS, 100 * MS, random.Random(quota), length=40_000 * MS)
+    gaps = schedule.gaps()
+    assert statistics.fmean(gaps) == pytest.approx((100 - quota) * MS, abs=MS / 10)
+    assert max(gaps) <= (100 - quota) * MS + 4 * MS
+    assert min(gaps) >= (100 - quota) * MS - 4 * MS
