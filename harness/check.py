@@ -53,13 +53,18 @@ def amount(deviation: float, law: Expectation) -> str:
     """A deviation in words: ``+0.21%``, or in the metric's unit where it is absolute."""
     if law.scale is not Scale.ABSOLUTE:
         share = math.expm1(deviation) if law.scale is Scale.LOG else deviation
-        said = f"{share:+.2%}"
-        return "0.00%" if said in ("+0.00%", "-0.00%") else said
+        return f"{signed(share * 100, '+.2f')}%"
     if law.metric.endswith("_s"):
-        return f"{deviation * 1e3:+.1f} ms"
+        return f"{signed(deviation * 1e3, '+.1f')} ms"
     if law.metric.endswith("_bytes"):
-        return f"{deviation / 2**20:+.2f} MiB"
-    return f"{deviation:+.4g}"
+        return f"{signed(deviation / 2**20, '+.2f')} MiB"
+    return signed(deviation, "+.4g")
+
+
+def signed(value: float, form: str) -> str:
+    """A number with its sign, which one that is rounded to nothing does not have."""
+    said = f"{value:{form}}"
+    return said if said.strip("+-0.") else said.lstrip("+-")
 
 
 def judge(summary: PointSummary, result: Result, readbacks: Sequence[ReadBack]) -> Verdict:

@@ -1,7 +1,8 @@
 """One fake world behind the engine's boundary: virtual time, a simulated CFS quota, no patching.
 
 ``World`` holds the clock and the containers. A container uses CPU as the documented semantics say
-(a burst at the start of each period until its quota is spent), so that the truth is known.
+(a burst at the start of each period until its quota is spent; of a cpuset that it shares, a part by
+its weight), so that the truth is known.
 ``quota_factor`` and ``wrong_cgroup`` make the product wrong on purpose.
 """
 
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.cgroup import RawSample
 from harness.engine.containers import Container, Exit
 from harness.errors import EngineError, EngineRefusedError
-from harness.limits import quota_and_period_us
+from harness.limits import parse_cpu_list, quota_and_period_us
 from harness.model import (
     ContainerSpec,
     EffectiveLimits,
@@ -147,10 +149,14 @@ class FakeContainer:
 
     def kernel_limits(self) -> KernelLimits:
         quota = quota_and_period_us(self._limits)
+        held = KernelLimits(
+            cpu_shares=self._limits.cpu_shares, cpuset_cpus=self._limits.cpuset_cpus,
+            cpu_quota_us=-1, cpu_period_us=100_000,
+        )  # fmt: skip
         if quota is None:
-            return KernelLimits(cpu_quota_us=-1, cpu_period_us=100_000)
-        return KernelLimits(
-            cpu_quota_us=round(quota[0] * self._world.quota_factor), cpu_period_us=quota[1]
+            return held
+        return replace(
+            held, cpu_quota_us=round(quota[0] * self._world.quota_factor), cpu_period_us=quota[1]
         )
 
     def read_line(self, timeout_s: float) -> str:
@@ -188,12 +194,32 @@ class FakeContainer:
 
     def _schedule(self) -> tuple[float, int, float]:
         """(CPUs while running, period in ns, running time in ns of each period)."""
-        rate = float(min(self._threads, self._world.cpus))
+        rate = min(self._threads, len(self._cpuset())) * self._share()
         quota = quota_and_period_us(self._limits)
         if quota is None:
             return rate, 100_000_000, 100_000_000.0
         running = quota[0] * 1000 * self._world.quota_factor / rate
         return rate, quota[1] * 1000, min(running, quota[1] * 1000.0)
+
+    def _cpuset(self) -> frozenset[int]:
+        wanted = self._limits.cpuset_cpus
+        return frozenset(range(self._world.cpus)) if wanted is None else parse_cpu_list(wanted)
+
+    def _share(self) -> float:
+        """The part of its cpuset that it gets beside those that run there at the same time."""
+        if self._limits.cpuset_cpus is None:
+            return 1.0
+        rivals = [one for one in self._world.containers if self._meets(one)]
+        return self._weight() / sum(one._weight() for one in rivals)
+
+    def _weight(self) -> int:
+        return self._limits.cpu_shares or 1024
+
+    def _meets(self, other: FakeContainer) -> bool:
+        if self._go is None or other._go is None or other._cpuset() != self._cpuset():
+            return False
+        ends = [math.inf if one._stopped_ns is None else one._stopped_ns for one in (self, other)]
+        return self._go[0] < ends[1] and other._go[0] < ends[0]
 
     def usage_ns(self, at_ns: int) -> int:
         if self._go is None:
@@ -224,7 +250,7 @@ class FakeContainer:
         thread = {
             "t_start_ns": start, "t_end_ns": end, "cpu_ns": cpu, "work": cpu // 1000,
             "gaps": count, "gap_total_ns": gap * count, "gap_max_ns": gap if count else 0,
-            "cpus": [[0, cpu // 1000]],
+            "cpus": [[min(self._cpuset()), cpu // 1000]],
         }  # fmt: skip
         edges = [500_000 * 2**i for i in range(17)]
         histogram = [

@@ -221,6 +221,14 @@ def test_deviations_are_told_in_the_metrics_unit() -> None:
     assert check.amount(0.0021, ONE_PERCENT) == "+0.21%"
     assert check.amount(-0.004, gap) == "-4.0 ms"
     assert check.amount(1 << 19, size) == "+0.50 MiB"
+    other = dataclasses.replace(gap, metric="cpus")
+    for nothing in (0.0, 1e-9, -1e-9):  # nothing has no sign
+        assert check.amount(nothing, ONE_PERCENT) == "0.00%"
+        assert check.amount(nothing, gap) == "0.0 ms"
+        assert check.amount(nothing, size) == "0.00 MiB"
+    assert check.amount(0.0, other) == "0"
+    assert check.amount(-0.0, other) == "0"
+    assert check.amount(-0.01, other) == "-0.01"
 
 
 # --- memory ------------------------------------------------------------------------------------

@@ -58,6 +58,17 @@ def test_a_faithful_host_conforms_everywhere() -> None:
     assert len(kept.samples[0][0]) == 151  # 3 s at 50 Hz, and both edges
 
 
+def test_containers_that_compete_for_one_cpu_get_it_by_their_shares() -> None:
+    plan = planning.build("shares", Options(values="1024:512,1024:2", repeats=5), host_cpus=2)
+    world, kept = World(), Kept()
+    runner.run_plan(plan, "run", world.surroundings(), kept.keep, runner.Observer())
+    assert [r.invalid for r in kept.records] == [None] * 10
+    assert {status for status, _ in verdicts(plan, kept.records).values()} == {Status.CONFORMS}
+    pair = next(r for r in kept.records if r.point_id == "shares=1024:512").containers
+    assert [analysis.achieved_cpus(one) for one in pair] == pytest.approx([2 / 3, 1 / 3])
+    assert [analysis.outside_cpus(one) for one in pair] == [0, 0]
+
+
 def test_a_quota_five_percent_off_deviates_and_is_named() -> None:
     plan, kept = execute(World(quota_factor=1.05), Options(values="0.25,0.5,1"))
     for status, reason in verdicts(plan, kept.records).values():
