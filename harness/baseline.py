@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -25,6 +26,11 @@ SCHEMA = 1
 DEFAULT = "default"
 """The baseline's name where none is given."""
 _NOISE = "noise"
+_REMEDY = {
+    "baseline": "Restore it, or make it again: `bench baseline set RUN`.",
+    _NOISE: "Restore it, or make it again: `bench calibrate`.",
+}
+"""What to do about a file that cannot be used, by its kind."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
 T = TypeVar("T")
@@ -69,7 +75,7 @@ def load(folder: Path, name: str) -> Baseline:
             f"no baseline '{name}' in {folder}.",
             f"There are: {known}." if known else "`bench baseline set RUN` makes one.",
         )
-    return Baseline(name, path, _read(path, "baseline", _digest_adapter))
+    return Baseline(name, path, _digest_of(path))
 
 
 def listing(folder: Path) -> Listing:
@@ -77,7 +83,7 @@ def listing(folder: Path) -> Listing:
     found, unreadable = [], {}
     for path in sorted(folder.glob("*.json")):
         try:
-            found.append(Baseline(path.stem, path, _read(path, "baseline", _digest_adapter)))
+            found.append(Baseline(path.stem, path, _digest_of(path)))
         except ResultsError as error:
             unreadable[path.name] = error.message
     return Listing(tuple(found), unreadable)
@@ -95,6 +101,24 @@ def remove(folder: Path, name: str) -> Path:
     except OSError as error:
         raise ResultsError(f"cannot delete {path}: {error.strerror}.") from error
     return path
+
+
+def _digest_of(path: Path) -> Digest:
+    """The digest in a file; ResultsError for one that no run can have."""
+    digest = _read(path, "baseline", _digest_adapter)
+    ids = [one.point.id for one in digest.points]
+    series = [one for point in digest.points for one in point.series]
+    wrong = {
+        "it has no points": not ids,
+        "a point is there twice": len(set(ids)) < len(ids),
+        "a point has no container": not all(one.point.containers for one in digest.points),
+        "a value is no number from 0 up": not all(
+            0 <= value < math.inf for one in series for value in one.values
+        ),
+    }
+    for what in (what for what, found in wrong.items() if found):
+        raise ResultsError(f"{path} is damaged: {what}.", _REMEDY["baseline"])
+    return digest
 
 
 # --- noise -------------------------------------------------------------------------------------
@@ -160,21 +184,19 @@ def _text(document: Any) -> str:
 
 def _read(path: Path, kind: str, adapter: TypeAdapter[T]) -> T:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes(), parse_float=_finite, parse_constant=_finite)
     except OSError as error:
-        raise ResultsError(f"cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise ResultsError(
-            f"{path} is damaged: {error}.", "Restore it, or set the baseline again."
-        ) from error
+        raise ResultsError(f"cannot read {path}: {error.strerror}.", _REMEDY[kind]) from error
+    except (ValueError, RecursionError) as error:
+        raise ResultsError(f"{path} is damaged: {error}.", _REMEDY[kind]) from error
     if not isinstance(document, dict) or document.get("limitbench") != kind:
-        raise ResultsError(f"{path} is no {kind} of limitbench.", "`bench baseline set` makes one.")
+        raise ResultsError(f"{path} is no {kind} of limitbench.", _REMEDY[kind])
     schema = document.get("schema")
     if schema != SCHEMA:
         newer = isinstance(schema, int) and schema > SCHEMA
         raise ResultsError(
-            f"{path} has schema {schema}, this limitbench reads {SCHEMA}.",
-            "Install a newer limitbench." if newer else "Set the baseline again.",
+            f"{path} has schema {schema!r}, this limitbench reads {SCHEMA}.",
+            "Install a newer limitbench." if newer else _REMEDY[kind],
         )
     try:
         return adapter.validate_python(document.get(kind))
@@ -182,6 +204,13 @@ def _read(path: Path, kind: str, adapter: TypeAdapter[T]) -> T:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ResultsError(
-            f"{path} is damaged at {where}: {first['msg']}.",
-            "Restore it, or set the baseline again.",
+            f"{path} is damaged at {where}: {first['msg']}.", _REMEDY[kind]
         ) from error
+
+
+def _finite(text: str) -> float:
+    """A number of a file; ValueError for what JSON does not have, and what is too large for it."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number

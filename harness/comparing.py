@@ -10,6 +10,7 @@ interval lies beyond the smallest effect that matters; *same* is what lies withi
 from __future__ import annotations
 
 import itertools
+import re
 import statistics
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 
 from harness import limits as rules
 from harness.analysis import METRICS
+from harness.check import signed
 from harness.digest import bare
 from harness.model import (
     Change,
@@ -197,30 +199,32 @@ def compare(
     """
     found = differences(before.fingerprint, after.fingerprint, allow)
     refused = [one for one in found if not one.allowed]
-    remarks = _remarks(before, after)
-    if refused:
-        return Compared(
-            before=before, after=after, status=Change.INCOMPARABLE, differences=found,
-            headline=_refusal(refused), remarks=remarks,
-        )  # fmt: skip
-    pairs, apart = _pairs(before, after, ab=ab)
+    pairs, apart = ([], []) if refused else _pairs(before, after, ab=ab)
+    then_of = {now.point.id: then for then, now in pairs}
     measured = [row for pair in pairs for row in _rows(*pair, before.tick_s, noise, ab=ab)]
-    laws = [law for then, now in pairs for law in _laws(then, now)]
-    only = [law for point in after.points for law in _laws(None, point)
-            if law.point_id not in {now.point.id for _, now in pairs}]  # fmt: skip
+    rows = [_explained(row, before, after) for row in _tested(measured)]
+    # Whether limits behave as they should is asked of every point, comparable or not.
+    laws = [
+        law for point in after.points for law in _laws(then_of.get(point.point.id), point)
+    ]  # fmt: skip
     violations = [
-        law for law in (*laws, *only)
+        law for law in laws
         if law.after is Status.DEVIATES
         and not (ALLOW_LAWS in allow and law.before is Status.DEVIATES)
     ]  # fmt: skip
-    rows = [_explained(row, before, after) for row in _tested(measured)]
-    status = _overall(rows, laws, violations, apart=bool(apart) or not pairs)
+    said = list(_remarks(before, after))
+    if not refused:
+        noted = _noise_remark(noise, ab=ab) if pairs else ()
+        said = [*_unpaired(before, after), *apart, *noted, *said]
     compared = Compared(
-        before=before, after=after, status=status, headline="", differences=found,
-        remarks=(*_unpaired(before, after), *apart, *_noise_remark(noise, ab=ab), *remarks),
-        rows=tuple(rows), laws=tuple(laws), violations=tuple(violations),
+        before=before, after=after, status=Change.INCOMPARABLE, headline="", differences=found,
+        remarks=tuple(said), rows=tuple(rows), laws=tuple(laws), violations=tuple(violations),
     )  # fmt: skip
-    return replace(compared, headline=_headline(compared, len(pairs), len(apart)))
+    if not pairs:
+        return replace(compared, headline=_incomparable(compared, refused, apart))
+    status = _overall(rows, laws, violations, apart=bool(apart))
+    compared = replace(compared, status=status)
+    return replace(compared, headline=_headline(compared, len(pairs)))
 
 
 def laws_alone(after: Digest) -> Compared:
@@ -248,7 +252,17 @@ def differences(
 
 def differing(found: Sequence[Difference]) -> str:
     """The differences in words."""
-    return "; ".join(f"{one.fact} was {one.before}, is {one.after}" for one in found)
+    return "; ".join(
+        f"{one.fact} was {brief(one.before)}, is {brief(one.after)}" for one in found
+    )  # fmt: skip
+
+
+def brief(fact: str) -> str:
+    """A fact with the beginning of a checksum in place of all of it."""
+    return _CHECKSUM.sub(r"\1…", fact)
+
+
+_CHECKSUM = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
 def floors(digests: Sequence[Digest]) -> tuple[Floor, ...]:
@@ -421,7 +435,9 @@ def _too_few(then: DigestedPoint, now: DigestedPoint) -> Comparison:
     ]
     return Comparison(
         point_id=now.point.id, metric="cpus", status=Change.INCONCLUSIVE, decides=True,
-        n=(then.valid, now.valid), reason=f"{' and '.join(said)}: {MIN_TRIALS} are needed",
+        n=(then.valid, now.valid),
+        reason=f"{' and '.join(said)}: {MIN_TRIALS} are needed: measure again with "
+        f"--repeats {2 * MIN_TRIALS}",
         repeats=2 * MIN_TRIALS,
     )  # fmt: skip
 
@@ -647,18 +663,27 @@ def _overall(
     return Change.SAME
 
 
-def _refusal(refused: Sequence[Difference]) -> str:
-    names = ",".join(one.fact for one in refused)
-    return (
-        f"Not comparable: {differing(refused)}. What is put to the test is named by "
-        f"--allow {names}."
-    )
-
-
-def _headline(compared: Compared, points: int, apart: int) -> str:
-    if not points:
+def _incomparable(
+    compared: Compared, refused: Sequence[Difference], apart: Collection[str]
+) -> str:  # fmt: skip
+    """Why nothing could be compared, and what to do; what the laws say matters all the same."""
+    if refused:
+        names = ",".join(one.fact for one in refused)
+        said = (
+            f"{differing(refused)}. If that is what you put to the test: --allow {names}; else set "
+            "a baseline of how it is now"
+        )
+    else:
         what = "its points were measured otherwise" if apart else "no point in common"
-        return f"Not comparable: {what}."
+        said = (
+            f"{what}. Compare runs of the same sweep; without RUN and --sweep, `bench check` "
+            "measures the baseline's points"
+        )
+    laws = f" {_law_headline(compared)}." if compared.violations else ""
+    return f"Not comparable: {said}.{laws}"
+
+
+def _headline(compared: Compared, points: int) -> str:
     tally = Counter(row.status for row in compared.rows)
     order = (Change.REGRESSED, Change.IMPROVED, Change.INCONCLUSIVE, Change.SAME)
     parts = [f"{tally[status]} {status.value}" for status in order if tally[status]]
@@ -681,11 +706,15 @@ def _law_headline(compared: Compared) -> str:
     total = tally.total()
     if not total:
         return "No law speaks of these points"
-    if tally[Status.CONFORMS] == total:
-        return "The law conforms" if total == 1 else f"All {total} laws conform"
     words = {Status.CONFORMS: "conform", Status.DEVIATES: "violated",
              Status.INCONCLUSIVE: "inconclusive",
              Status.NOT_EXERCISABLE: "no longer exercisable"}  # fmt: skip
+    if len(tally) == 1:
+        (status,) = tally
+        many, verb = total > 1, "" if status is Status.CONFORMS else "are " if total > 1 else "is "
+        word = "conforms" if status is Status.CONFORMS and not many else words[status]
+        return f"{f'All {total} laws' if many else 'The law'} {verb}{word}"
+    words[Status.CONFORMS] += "s" * (tally[Status.CONFORMS] == 1)
     parts = [f"{tally[status]} {word}" for status, word in words.items() if tally[status]]
     return f"Of {total} laws {', '.join(parts)}"
 
@@ -696,6 +725,8 @@ def _remarks(before: Digest, after: Digest) -> tuple[str, ...]:
         for name, then in before.conditions.items()
         if (now := after.conditions.get(name, then)) != then
     ]
+    if before.run == after.run:
+        said.append("Both are the same run, which differs from itself in nothing.")
     if before.hostname != after.hostname:
         said.append(f"Measured on {before.hostname} before, on {after.hostname} now.")
     return tuple(said)
@@ -720,7 +751,7 @@ _FORMS = {
 def amount(change: float, row: Comparison) -> str:
     """A change in words: ``+1.20%``, or in the metric's unit where it is a difference."""
     factor, form, unit = _form(row)
-    return f"{change * factor:{form}}{unit}"
+    return f"{signed(change * factor, form)}{unit}"
 
 
 def span(row: Comparison) -> str:
@@ -728,7 +759,8 @@ def span(row: Comparison) -> str:
     if row.low is None or row.high is None:
         return ""
     factor, form, unit = _form(row)
-    return f"{row.low * factor:{form}} … {row.high * factor:{form}}{unit}"
+    low, high = (signed(edge * factor, form) for edge in (row.low, row.high))
+    return f"{low} … {high}{unit}"
 
 
 def _form(row: Comparison) -> tuple[float, str, str]:

@@ -124,8 +124,11 @@ def test_names_that_are_no_files(tmp_path: Path, name: str) -> None:
         ("[]", "is no baseline of limitbench"),
         ('{"schema": 1}', "is no baseline of limitbench"),
         ({"schema": 99}, "Install a newer limitbench"),
-        ({"schema": None}, "Set the baseline again"),
+        ({"schema": None}, "bench baseline set RUN"),
+        ({"schema": "1"}, "has schema '1'"),
         ({"baseline": {}}, "damaged at"),
+        ("[" * 100_000, "is damaged"),
+        ("\0", "is damaged"),
     ],
 )
 def test_files_that_are_not_ours(tmp_path: Path, damage: object, message: str) -> None:
@@ -139,6 +142,46 @@ def test_files_that_are_not_ours(tmp_path: Path, damage: object, message: str) -
     assert refused.value.exit_code == 2
     listing = baseline.listing(tmp_path)
     assert (listing.baselines, list(listing.unreadable)) == ((), ["default.json"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('"values": [0.5', '"values": [NaN', "NaN is no number"),
+        ('"values": [0.5', '"values": [1e999', "1e999 is no number"),
+        ('"values": [0.5', '"values": [-1', "a value is no number from 0 up"),
+        ('"values": [0.5', '"values": ["nan"', "a value is no number from 0 up"),
+        ('"values": [0.5', '"values": ["half"', "damaged at points.0.series.0.values"),
+        ('"status": "conforms"', '"status": "great"', "damaged at points.0.laws.0.status"),
+    ],
+)
+def test_values_that_no_run_can_have(tmp_path: Path, before: str, after: str, message: str) -> None:
+    path = baseline.save(tmp_path, "default", of_cpus(0.5, sigma=0)).path
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(ResultsError, match=message) as refused:
+        baseline.load(tmp_path, "default")
+    assert "bench baseline set RUN" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("times", "message"), [(0, "it has no points"), (2, "a point is there twice")]
+)
+def test_points_that_no_run_can_have(tmp_path: Path, times: int, message: str) -> None:
+    one = of_cpus(0.5)
+    baseline.save(tmp_path, "default", replace(one, points=one.points * times))
+    with pytest.raises(ResultsError, match=message):
+        baseline.load(tmp_path, "default")
+
+
+def test_damaged_noise_names_its_own_remedy(tmp_path: Path) -> None:
+    runs = [of_cpus(0.5, seed=seed) for seed in (1, 2)]
+    baseline.save_noise(tmp_path, runs, comparing.floors(runs))
+    (path,) = (tmp_path / "noise").iterdir()
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(ResultsError, match="bench calibrate"):
+        baseline.noise_of(tmp_path, runs[0].fingerprint)
 
 
 def test_noise_belongs_to_its_fingerprint(tmp_path: Path) -> None:

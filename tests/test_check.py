@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,9 @@ def test_a_regression_exits_1_in_every_form(bench: Bench, root: Path) -> None:
     assert cpus["trials"] == [10, 10]
     assert "the kernel holds 52500/100000 µs" in cpus["reason"]
     assert [law["after"] for law in told["violations"]] == ["deviates", "deviates"]
+    assert kinds(root / "c.xml")["failure"] == len(told["violations"]) + sum(
+        one["verdict"] == "regressed" for one in told["comparisons"]
+    )
     suites = ElementTree.parse(root / "c.xml").getroot()
     assert [suite.get("name") for suite in suites] == ["cpus=0.25", "cpus=0.5"]
     failures = [
@@ -112,9 +116,11 @@ def test_a_regression_exits_1_in_every_form(bench: Bench, root: Path) -> None:
 
 
 def test_too_few_trials_exit_3(bench: Bench, root: Path) -> None:
-    done = bench("check", made(root, options=replace(VALUES, repeats=3)), cwd=root)
+    name = made(root, options=replace(VALUES, repeats=3))
+    done = bench("check", name, "--junit", "c.xml", cwd=root, COLUMNS="200")
     assert done.returncode == 3
-    assert "3 of 3 trials now count: 5 are needed" in done.stdout
+    assert "3 of 3 trials now count: 5 are needed: measure again with --repeats 10" in done.stdout
+    assert kinds(root / "c.xml")["error"] == 2
 
 
 def test_without_a_baseline_the_laws_decide(bench: Bench, tmp_path: Path) -> None:
@@ -147,9 +153,83 @@ def test_another_host_is_incomparable_unless_it_is_under_test(bench: Bench, root
 
 
 def test_other_points_are_incomparable(bench: Bench, root: Path) -> None:
-    done = bench("check", made(root, options=replace(VALUES, values="1")), cwd=root)
+    name = made(root, options=replace(VALUES, values="1"))
+    done = bench("check", name, "--junit", "c.xml", cwd=root, COLUMNS="200")
     assert done.returncode == 3
-    assert "Not comparable: no point in common." in done.stdout
+    (headline, *_) = done.stdout.splitlines()
+    assert headline.startswith("Not comparable: no point in common. Compare runs of the same sweep")
+    assert kinds(root / "c.xml") == {"error": 1, "": 1}  # never a pass, and the law conforms
+
+
+def test_a_point_measured_otherwise_is_incomparable(bench: Bench, root: Path) -> None:
+    done = bench("check", made(root, options=replace(VALUES, duration_s=5)), cwd=root,
+                 COLUMNS="200")  # fmt: skip
+    assert done.returncode == 3
+    assert done.stdout.startswith("Not comparable: its points were measured otherwise. Compare ")
+    assert "cpus=0.5 is not compared: its duration_s was 3, is 5." in done.stdout
+
+
+def test_a_violated_law_exits_1_comparable_or_not(bench: Bench, root: Path) -> None:
+    name = made(root, factor=1.05)
+    changed(root, name, kernel="6.2.0")
+    done = bench("check", name, "--json", "--junit", "c.xml", "--markdown", "c.md", cwd=root)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["verdict"] == "incomparable"
+    assert told["comparisons"] == []
+    assert [law["point"] for law in told["violations"]] == ["cpus=0.25", "cpus=0.5"]
+    assert kinds(root / "c.xml") == {"error": 1, "failure": 2}
+    assert "kernel was 6.1.0, is 6.2.0" in (root / "c.md").read_text()
+    # Two runs that cannot be compared are no regression of one against the other.
+    other = made(root)
+    assert bench("compare", other, name, cwd=root).returncode == 3
+    assert bench("compare", other, name, "--strict", cwd=root).returncode == 1
+
+
+def kinds(path: Path) -> dict[str, int]:
+    """How the test cases of a JUnit file ended: '' is a pass. AssertionError where it is none.
+
+    The shape is that of the schema that Jenkins' xUnit plugin validates with: a name and three
+    counts a suite, a name a case, a message and a text a result.
+    """
+    root = ElementTree.parse(path).getroot()
+    tree = ("testsuites", "testsuite", "testcase")
+    needed: dict[str, set[str]] = {
+        "testsuites": set(),
+        "testsuite": {"name", "tests", "failures", "errors"},
+        "testcase": {"name"},
+        **{one: {"message"} for one in ("failure", "error", "skipped")},
+    }
+    known = {
+        "testsuites": {"name", "tests", "failures", "errors", "time"},
+        "testsuite": needed["testsuite"] | {"skipped"},
+        "testcase": {"name", "classname"},
+        **{one: {"message", "type"} for one in ("failure", "error", "skipped")},
+    }
+    assert root.tag == tree[0]
+    for element in root.iter():
+        assert needed[element.tag] <= set(element.attrib) <= known[element.tag]
+        below = set(tree[tree.index(element.tag) + 1 :][:1]) if element.tag in tree else set()
+        if element.tag == "testcase":
+            below = {"failure", "error", "skipped"}
+        assert {child.tag for child in element} <= below
+        if element.tag in ("failure", "error", "skipped"):
+            assert element.text == element.get("message") != ""
+    found: Counter[str] = Counter()
+    for suite in root:
+        ends = Counter(case[0].tag if len(case) else "" for case in suite)
+        names = [case.get("name") for case in suite]
+        assert len(set(names)) == len(names)  # GitLab shows only the first of a name
+        counted = {name: int(suite.get(name, "")) for name in ("failures", "errors", "skipped")}
+        assert counted == {
+            "failures": ends["failure"], "errors": ends["error"], "skipped": ends["skipped"]
+        }  # fmt: skip
+        assert int(suite.get("tests", "")) == ends.total() > 0
+        found += ends
+    for name, kind in (("failures", "failure"), ("errors", "error")):
+        assert int(root.get(name, "")) == found[kind]
+    assert int(root.get("tests", "")) == found.total()
+    return dict(found)
 
 
 def test_a_run_whose_trials_do_not_count_says_nothing_of_the_host(bench: Bench, root: Path) -> None:
@@ -162,10 +242,68 @@ def test_a_run_whose_trials_do_not_count_says_nothing_of_the_host(bench: Bench, 
     one_line(refused, 4, "fewer than 5 trials that count: cpus=0.25 (0)", "--repeats 10")
 
 
+def test_a_run_without_trials(bench: Bench, root: Path) -> None:
+    name = made(root)
+    (root / "results" / name / "trials.jsonl").write_text("")
+    for done in (
+        bench("check", name, cwd=root),
+        bench("compare", "default", name, cwd=root),
+        bench("compare", name, "default", cwd=root),
+    ):
+        assert done.returncode == 4
+        assert done.stderr == f"bench: {name} holds no trial. Measure again, or take another.\n"
+    one_line(bench("baseline", "set", name, cwd=root), 4, "(0)", "--repeats 10")
+    one_line(bench("calibrate", name, made(root), cwd=root), 3, "no point in common", "--repeats")
+
+
+def test_what_of_a_run_cannot_be_read_is_told(bench: Bench, root: Path) -> None:
+    name = made(root)
+    path = root / "results" / name / "trials.jsonl"
+    path.write_text(path.read_text().replace("{", "[", 1))
+    said = f"{name}: line 1 of trials.jsonl is damaged and left out.\n"
+    done = bench("check", name, cwd=root)
+    assert (done.returncode, done.stderr) == (0, said)
+    assert bench("compare", "default", name, cwd=root).stderr == said
+    assert bench("baseline", "set", name, "--name", "b", cwd=root).stderr == said
+    assert bench("calibrate", name, made(root), cwd=root).stderr == said
+
+
+def test_names_that_are_not_there(bench: Bench, root: Path) -> None:
+    name = made(root)
+    for args in (
+        ("check", "none"), ("compare", "none", name), ("compare", name, "none"),
+        ("baseline", "set", "none"), ("calibrate", name, "none"),
+    ):  # fmt: skip
+        one_line(bench(*args, cwd=root), 2, "no run 'none'", "`bench runs`")
+    one_line(bench("baseline", "show", "none", cwd=root), 3, "no baseline 'none'", "default")
+
+
+def test_baselines_of_other_schemas(bench: Bench, root: Path) -> None:
+    name, path = made(root), root / "baselines" / "default.json"
+    whole = json.loads(path.read_text())
+    for schema, remedy in ((2, "Install a newer limitbench"), (0, "bench baseline set RUN")):
+        path.write_text(json.dumps({**whole, "schema": schema}))
+        for args in (
+            ("check", name),
+            ("check",),
+            ("baseline", "show"),
+            ("compare", "default", name),
+        ):
+            one_line(bench(*args, cwd=root), 2, f"has schema {schema}", remedy)
+
+
+def test_files_that_cannot_be_written(bench: Bench, root: Path) -> None:
+    for option in ("--junit", "--markdown"):
+        done = bench("check", made(root), option, "none/c", cwd=root)
+        assert done.returncode == 2
+        assert done.stderr.startswith("bench: cannot write none/c: ")
+        assert "--output" not in done.stderr  # which is no option here
+
+
 def test_a_damaged_baseline(bench: Bench, root: Path) -> None:
     name = made(root)
     (root / "baselines" / "default.json").write_text("{")
-    one_line(bench("check", name, cwd=root), 2, "default.json is damaged", "set the baseline again")
+    one_line(bench("check", name, cwd=root), 2, "default.json is damaged", "bench baseline set RUN")
     assert "damaged" in bench("baseline", "list", cwd=root).stderr
     assert bench("baseline", "rm", "default", cwd=root).returncode == 0
 
@@ -177,6 +315,7 @@ def test_a_damaged_baseline(bench: Bench, root: Path) -> None:
         (("RUN", "--repeats", "3"), ("--repeats measures",)),
         (("--values", "1"), ("--values needs --sweep",)),
         (("--duration", "1"), ("--duration needs --sweep",)),
+        (("--sweep", "cpo", "--engine-host", "unix:///none"), ("Did you mean 'cpu'?",)),
         (("nothing",), ("no run 'nothing'",)),
     ],
 )
@@ -286,6 +425,11 @@ def test_sides_that_cannot_be_read(
     one_line(bench("ab", "--a", a, "--b", b, cwd=tmp_path), 2, *words)
 
 
+def test_sides_of_an_unknown_sweep_start_no_engine(bench: Bench, tmp_path: Path) -> None:
+    args = ("ab", "--a", "", "--b", "", "--sweep", "cpo", "--engine-host", "unix:///none")
+    one_line(bench(*args, cwd=tmp_path), 2, "Did you mean 'cpu'?")
+
+
 def test_calibrate_from_runs_that_are_there(bench: Bench, root: Path) -> None:
     names = [made(root) for _ in range(3)]
     done = bench("calibrate", *names, "--json", cwd=root)
@@ -296,6 +440,9 @@ def test_calibrate_from_runs_that_are_there(bench: Bench, root: Path) -> None:
     checked = bench("check", names[0], cwd=root, COLUMNS="200")
     assert "No effect below this host's own noise counts" in checked.stdout
     one_line(bench("calibrate", names[0], cwd=root), 2, "one run has nothing to differ from")
+    again = str(root / "results" / names[0])
+    one_line(bench("calibrate", *names, again, cwd=root), 2, f"{names[0]} is named twice")
+    one_line(bench("calibrate", "--sweep", "cpo", cwd=root), 2, "Did you mean 'cpu'?")
     one_line(bench("calibrate", *names, "--runs", "3", cwd=root), 2, "--runs measures")
     changed(root, names[1], kernel="6.2.0")
     one_line(bench("calibrate", *names, cwd=root), 3, "kernel was 6.1.0, is 6.2.0")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from harness import comparing
 from harness.analysis import METRICS
+from harness.axes import Options
 from harness.comparing import SENSITIVITY, Better
 from harness.digest import COMPARED
+from harness.digest import digest as digest_of
 from harness.limits import NEW_WEIGHTS, OLD_WEIGHTS
 from harness.model import (
     Change,
@@ -23,10 +27,12 @@ from harness.model import (
     Noise,
     Scale,
     Status,
+    TrialRecord,
     Workload,
 )
 from tests.digests import digest, law, of_cpus, point, spread, with_kernel
-from tests.fakes import ENGINE_FACTS
+from tests.fakes import ENGINE_FACTS, World
+from tests.runs import altered, measured
 
 CPUSET_QUOTA = Limits(cpus=2.0, cpuset_cpus="0")
 
@@ -56,6 +62,10 @@ def test_a_run_is_the_same_as_itself_and_as_another_of_its_kind() -> None:
         compared = comparing.compare(of_cpus(0.5), after)
         assert compared.status is Change.SAME
         assert compared.headline.startswith("No change that matters: 1 same at 1 point.")
+    told = "Both are the same run, which differs from itself in nothing."
+    other = dataclasses.replace(of_cpus(0.5, seed=2), run="other")
+    assert told in comparing.compare(of_cpus(0.5), of_cpus(0.5)).remarks
+    assert told not in comparing.compare(of_cpus(0.5), other).remarks
 
 
 @pytest.mark.parametrize("factor", [1.05, 0.95, 1.02, 0.98])
@@ -93,22 +103,58 @@ def test_scatter_is_inconclusive_and_says_how_many_trials_would_decide() -> None
     assert "would" in found.reason
 
 
-@pytest.mark.parametrize(
-    ("metric", "before", "after", "status"),
-    [
-        ("throttled_share", 0.5, 0.8, Change.REGRESSED),
-        ("throttled_share", 0.8, 0.5, Change.IMPROVED),
-        ("gap_max_s", 0.05, 0.10, Change.REGRESSED),
-        ("gap_max_s", 0.004, 0.006, Change.SAME),  # less than a tick
-        ("work_rate", 5e5, 4e5, Change.REGRESSED),
-        ("work_rate", 4e5, 5e5, Change.IMPROVED),
-        ("start_s", 0.1, 0.2, Change.REGRESSED),
-        ("start_s", 0.02, 0.03, Change.SAME),  # 10 ms that nobody notices
-        ("reached_bytes", 64 << 20, 60 << 20, Change.REGRESSED),
-        ("swapping_page_s", 1e-5, 3e-5, Change.REGRESSED),
-        ("ratio", 2.0, 1.7, Change.REGRESSED),
-    ],
-)
+DIRECTIONS = [
+    ("cpus", 0.5, 0.51, Change.REGRESSED),  # where no law speaks, any change is for the worse
+    ("cpus", 0.5, 0.49, Change.REGRESSED),
+    ("cpus", 0.5, 0.5025, Change.SAME),
+    ("ratio", 2.0, 1.7, Change.REGRESSED),
+    ("ratio", 2.0, 2.1, Change.REGRESSED),
+    ("ratio", 2.0, 2.01, Change.SAME),
+    ("outside_cpus", 0.01, 0.02, Change.REGRESSED),
+    ("outside_cpus", 0.02, 0.01, Change.IMPROVED),
+    ("outside_cpus", 0.0001, 0.0005, Change.SAME),  # less than 1 ms a second
+    ("throttled_share", 0.5, 0.8, Change.REGRESSED),
+    ("throttled_share", 0.8, 0.5, Change.IMPROVED),
+    ("throttled_share", 0.50, 0.53, Change.SAME),  # less than one period in twenty
+    ("throttled_rate", 0.5, 0.6, Change.REGRESSED),
+    ("throttled_rate", 0.6, 0.5, Change.IMPROVED),
+    ("throttled_rate", 0.5, 0.51, Change.SAME),
+    ("gap_s", 0.05, 0.06, Change.REGRESSED),
+    ("gap_s", 0.06, 0.05, Change.IMPROVED),
+    ("gap_s", 0.05, 0.0525, Change.SAME),
+    ("gap_p99_s", 0.05, 0.07, Change.REGRESSED),
+    ("gap_p99_s", 0.07, 0.05, Change.IMPROVED),
+    ("gap_p99_s", 0.05, 0.055, Change.SAME),
+    ("gap_max_s", 0.05, 0.10, Change.REGRESSED),
+    ("gap_max_s", 0.10, 0.05, Change.IMPROVED),
+    ("gap_max_s", 0.004, 0.006, Change.SAME),  # less than a tick
+    ("work_rate", 5e5, 4e5, Change.REGRESSED),
+    ("work_rate", 4e5, 5e5, Change.IMPROVED),
+    ("work_rate", 5e5, 4.9e5, Change.SAME),
+    ("reached_bytes", 64 << 20, 60 << 20, Change.REGRESSED),
+    ("reached_bytes", 60 << 20, 64 << 20, Change.REGRESSED),  # more than the limit lets through
+    ("reached_bytes", 16 << 20, (16 << 20) + (200 << 10), Change.SAME),  # less than 0.5 MiB
+    ("swapping_page_s", 1e-5, 3e-5, Change.REGRESSED),
+    ("swapping_page_s", 3e-5, 1e-5, Change.IMPROVED),
+    ("swapping_page_s", 1e-6, 1.5e-6, Change.SAME),  # less than a microsecond
+    ("response_p99_s", 0.05, 0.07, Change.REGRESSED),
+    ("response_p99_s", 0.07, 0.05, Change.IMPROVED),
+    ("response_p99_s", 0.004, 0.006, Change.SAME),  # less than a tick
+    ("start_s", 0.1, 0.2, Change.REGRESSED),
+    ("start_s", 0.2, 0.1, Change.IMPROVED),
+    ("start_s", 0.02, 0.03, Change.SAME),  # 10 ms that nobody notices
+]
+"""What a change of each metric is: for the worse, for the better, and too small to matter."""
+
+
+def test_the_table_of_directions_leaves_nothing_out() -> None:
+    said = {(metric, status) for metric, _, _, status in DIRECTIONS}
+    for metric, kind in SENSITIVITY.items():
+        assert {(metric, Change.REGRESSED), (metric, Change.SAME)} <= said
+        assert ((metric, Change.IMPROVED) in said) is (kind.better is not Better.LAW)
+
+
+@pytest.mark.parametrize(("metric", "before", "after", "status"), DIRECTIONS)
 def test_each_metric_has_its_direction(
     metric: str, before: float, after: float, status: Change
 ) -> None:
@@ -250,6 +296,15 @@ def test_another_kernel_is_not_comparable_unless_it_is_under_test() -> None:
     assert [(d.fact, d.allowed) for d in allowed.differences] == [("kernel", True)]
 
 
+def test_checksums_are_told_by_their_beginning() -> None:
+    before = of_cpus(0.5)
+    facts = dataclasses.replace(before.fingerprint, image=f"sha256:{'0123456789ab' * 5}cdef")
+    after = dataclasses.replace(before, fingerprint=facts)
+    headline = comparing.compare(before, after).headline
+    assert "image was sha256:fake, is sha256:0123456789ab…. If" in headline
+    assert "--allow image" in headline
+
+
 @pytest.mark.parametrize("fact", comparing.FACTS)
 def test_each_fact_decides(fact: str) -> None:
     before = of_cpus(0.5)
@@ -274,7 +329,11 @@ def test_no_point_in_common() -> None:
     other = digest(point({"cpus": spread(0.5)}, point_id="cpus=1"))
     compared = comparing.compare(of_cpus(0.5), other)
     assert compared.status is Change.INCOMPARABLE
-    assert compared.headline == "Not comparable: no point in common."
+    assert compared.headline == (
+        "Not comparable: no point in common. Compare runs of the same sweep; without RUN and "
+        "--sweep, `bench check` measures the baseline's points."
+    )
+    assert not any("noise" in remark for remark in compared.remarks)
 
 
 def test_a_point_that_was_measured_otherwise_is_not_compared() -> None:
@@ -314,6 +373,27 @@ def judged(status: Status) -> Digest:
 )
 def test_verdicts_are_compared_too(before: Status, after: Status, status: Change) -> None:
     assert comparing.compare(judged(before), judged(after)).status is status
+
+
+@pytest.mark.parametrize("why", ["kernel", "points"])
+def test_a_violated_law_is_told_where_nothing_can_be_compared(why: str) -> None:
+    before, after = judged(Status.CONFORMS), judged(Status.DEVIATES)
+    if why == "kernel":
+        after = with_kernel(after, "6.2.0")
+    else:
+        before = digest(point({"cpus": spread(1.0)}, point_id="cpus=1"))
+    compared = comparing.compare(before, after)
+    assert compared.status is Change.INCOMPARABLE
+    assert [(one.point_id, one.before) for one in compared.violations] == [("cpus=0.5", None)]
+    assert compared.headline.endswith("The law is violated.")
+
+
+def test_the_laws_of_a_point_that_was_not_measured_before_count() -> None:
+    added = point({"cpus": spread(1.0)}, point_id="new", laws=[law(status=Status.INCONCLUSIVE)])
+    more = digest(*of_cpus(0.5, seed=2).points, added)
+    compared = comparing.compare(of_cpus(0.5), more)
+    assert compared.status is Change.INCONCLUSIVE
+    assert compared.headline.endswith("Of 2 laws 1 conforms, 1 inconclusive.")
 
 
 def test_known_violations_can_be_allowed() -> None:
@@ -411,6 +491,38 @@ def test_a_quota_larger_than_the_cpuset_is_named_where_it_throttles() -> None:
     bound = law(bound="cpuset", promised=1.0)
     reason = named(CPUSET_QUOTA, [bound], "throttled_share", 0.01, 0.5)
     assert "the quota is larger than the cpuset can use" in reason
+
+
+def test_a_quota_larger_than_the_cpuset_is_known_from_a_run(tmp_path: Path) -> None:
+    run = measured(tmp_path, "cpuset", options=Options(repeats=10))
+
+    def throttled(trial: TrialRecord) -> TrialRecord:
+        (one,) = trial.containers
+        assert one.last is not None
+        last = replace(one.last, nr_throttled=(one.last.nr_periods or 0) // 2)
+        return replace(trial, containers=(replace(one, last=last),))
+
+    before, after = (digest_of(one.info, one.trials) for one in (run, altered(run, throttled)))
+    compared = comparing.compare(before, after)
+    named = {
+        one.point_id: "the quota is larger than the cpuset can use" in one.reason
+        for one in compared.rows
+        if one.metric == "throttled_share" and one.status is Change.REGRESSED
+    }
+    assert named["cpuset=0 --cpus 2"]
+    assert not any(found for point_id, found in named.items() if point_id != "cpuset=0 --cpus 2")
+
+
+def test_a_period_below_the_tick_is_known_from_a_run(tmp_path: Path) -> None:
+    options = Options(values="2000,100000", repeats=10)
+    run = measured(tmp_path / "a", "period", options=options)
+    off = measured(tmp_path / "b", "period", options=options, world=World(quota_factor=0.8))
+    compared = comparing.compare(*(digest_of(one.info, one.trials) for one in (run, off)))
+    rows = {one.point_id: one for one in compared.rows if one.metric == "cpus"}
+    assert [one.status for one in rows.values()] == [Change.REGRESSED] * 2
+    assert "tick" in rows["period=2000"].reason
+    assert "tick" not in rows["period=100000"].reason
+    assert (rows["period=2000"].decides, rows["period=100000"].decides) == (False, True)
 
 
 def test_another_limit_in_force_is_named() -> None:

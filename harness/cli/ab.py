@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -24,13 +24,10 @@ from harness.cli.options import (
     results_option,
     strict_option,
 )
-from harness.cli.reference import REPEATS, options_of
+from harness.cli.reference import REPEATS, options_of, refuse_unknown
 from harness.digest import sided
 from harness.errors import UsageError
 from harness.model import ContainerSpec, Limits, Plan, Point, Side, Workload
-
-if TYPE_CHECKING:
-    from harness.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +98,18 @@ def ab(
     from harness.engine import DockerEngine, Sides, obtain_engine
 
     given = [_understood("a", a_text), _understood("b", b_text)]
+    refuse_unknown(sweep_name)
     if given[0] == replace(given[1], name="a", text=given[0].text):
         say("Note: both sides are the same: this shows the noise.")
     if sweep_name is None and options["values"] is not None:
         raise UsageError("--values needs --sweep.", "Write the limits into --a and --b.")
-    engines: dict[str, Engine] = {
+    engines = {
         side.name: DockerEngine(obtain_engine(side.engine_host or engine_host, say, asker()))
         for side in given
     }
     facts = {name: engine.facts() for name, engine in engines.items()}
+    for side in given:
+        engines[side.name].refuse_runtime(side.runtime)
     plan = _plan(sweep_name, given, options_of(options), min(one.cpus for one in facts.values()))
     refuse_to_starve(plan)
     store.prepare_root(results)

@@ -46,10 +46,9 @@ def set_(run: str | None, name: str, results: Path, baselines: Path, as_json: bo
     Each point needs 5 trials that count; 10 tell more. Exits 4 where there are fewer.
     """
     from harness import baseline as files
-    from harness.digest import digest
+    from harness.cli.reference import digested
 
-    found = store.find(results, run)
-    made = digest(found.info, found.trials)
+    made = digested(store.find(results, run))
     _refuse_thin(made)
     before = {one.name: one.digest.run for one in files.listing(baselines).baselines}
     saved = files.save(baselines, name, made)

@@ -18,8 +18,7 @@ from harness.cli.options import (
     json_option,
     results_option,
 )
-from harness.cli.reference import REPEATS, options_of, plan_of, reference, refuse_useless
-from harness.digest import digest
+from harness.cli.reference import REPEATS, digested, options_of, plan_of, reference, refuse_useless
 from harness.errors import ComparisonError, UsageError
 from harness.model import Scale
 
@@ -74,10 +73,11 @@ def calibrate(
     refuse_useless(asked, there=bool(runs_given))
     if runs_given:
         found = [store.find(results, name) for name in runs_given]
+        _refuse_twice([run.path.resolve() for run in found])
     else:
         paths = _measured(sweep_name, runs or RUNS, engine_host, results, baselines, options)
         found = [store.load(path) for path in paths]
-    digests = [digest(run.info, run.trials) for run in found]
+    digests = [digested(run) for run in found]
     _refuse_different(digests)
     floors = comparing.floors(digests)
     if not floors:
@@ -104,6 +104,13 @@ def _measured(
     minutes = runs * planning.estimated_s(plan) / 60
     say(f"{runs} runs, about {minutes:.0f} minutes in all.")
     return [measure(plan, engine, results) for _ in range(runs)]
+
+
+def _refuse_twice(paths: list[Path]) -> None:
+    """A run has no noise against itself: named twice, it would only hide that of the others."""
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"{path.name} is named twice.", "Name each run once.")
 
 
 def _refuse_different(digests: list[Digest]) -> None:

@@ -23,12 +23,13 @@ from harness.cli.options import (
 from harness.cli.reference import (
     REPEATS,
     Reference,
+    digested,
     options_of,
     plan_of,
     reference,
     refuse_useless,
 )
-from harness.digest import digest, fingerprint
+from harness.digest import fingerprint
 from harness.errors import ComparisonError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def check(
         store.prepare_root(results)
         found = store.load(measure(plan, engine, results))
         say(f"Kept in {found.path}")
-    after = digest(found.info, found.trials)
+    after = digested(found)
     if held.digest is None:
         compared = comparing.laws_alone(after)
     else:

@@ -56,7 +56,7 @@ def compare(
     """
     from harness import baseline, comparing
     from harness.cli import verdict
-    from harness.digest import digest
+    from harness.cli.reference import digested
     from harness.model import Change, Digest
     from harness.report.comparison import Titles
 
@@ -67,7 +67,7 @@ def compare(
             if not (baselines / f"{name}.json").exists():
                 raise
             return baseline.load(baselines, name).digest
-        return digest(run.info, run.trials)
+        return digested(run)
 
     permitted = verdict.allowed(allow)
     outputs = verdict.Outputs(as_json, every, markdown)
@@ -80,6 +80,8 @@ def compare(
     noise = baseline.noise_of(baselines, before.fingerprint)
     compared = comparing.compare(before, after, allow=permitted, noise=noise)
     verdict.show(compared, Titles("a", "b"), outputs)
-    if strict or compared.status is Change.INCOMPARABLE:
+    for one in (before, after):
+        verdict.refuse_invalid(one)
+    if strict:
         return verdict.exit_code(compared)
-    return 0
+    return 3 if compared.status is Change.INCOMPARABLE else 0

@@ -34,7 +34,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
             temporary.replace(target)
     except OSError as error:
         raise ResultsError(
-            f"cannot write {path}: {error.strerror}.", "Choose another place with --output."
+            f"cannot write {path}: {error.strerror}.", "Choose another place for it."
         ) from error
     finally:
         if not special:
@@ -49,5 +49,5 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         raise ResultsError(
             f"cannot make the folder {path}: {error.strerror}.",
-            "Choose another place with --output.",
+            "Choose another place for it.",
         ) from error

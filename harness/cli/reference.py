@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness import axes
 from harness import plan as planning
 from harness.axes import Options
+from harness.cli.dialogue import say
+from harness.digest import digest
 from harness.errors import UsageError
 from harness.model import Digest, Plan
+from harness.store import Run
 
 REPEATS = 10
 """Trials of each point in whatever is compared: with fewer than 9, no single change among a hundred
@@ -38,6 +42,14 @@ def reference(against: str | None, baselines: Path) -> Reference:
     return Reference(name, baseline.load(baselines, name).digest)
 
 
+def digested(run: Run, side: str = "") -> Digest:
+    """The digest of a run or of one of its sides, as far as it can be read; says what cannot."""
+    if not side or side == run.info.sides[0].name:
+        for text in run.damage:
+            say(f"{run.info.name}: {text}.")
+    return digest(run.info, run.trials, side)
+
+
 def options_of(given: dict[str, Any]) -> Options:
     """A command's options for its plan, with the repeats that a comparison needs."""
     options = Options(command=shlex.join(["bench", *sys.argv[1:]]), **given)
@@ -60,16 +72,22 @@ def plan_of(held: Reference, sweep_name: str | None, options: Options, host_cpus
     return planning.build(name, options, host_cpus=host_cpus)
 
 
-def _again(digest: Digest, options: Options, host_cpus: int) -> Plan:
+def _again(held: Digest, options: Options, host_cpus: int) -> Plan:
     """The points of a baseline once more, each with the window that it had."""
-    points = tuple(one.point for one in digest.points)
+    points = tuple(one.point for one in held.points)
     plan = planning.build(
-        digest.sweep,
-        replace(options, cadence_hz=digest.cadence_hz),
+        held.sweep,
+        replace(options, cadence_hz=held.cadence_hz),
         host_cpus=host_cpus,
         points_of=lambda _options, _cpus: points,
     )
     return replace(plan, points=points)
+
+
+def refuse_unknown(sweep_name: str | None) -> None:
+    """PlanError for a sweep that is no axis, before an engine is started for it."""
+    if sweep_name is not None and sweep_name != planning.ALL and not sweep_name.endswith(".toml"):
+        axes.find(sweep_name)
 
 
 def refuse_useless(given: dict[str, Any], *, there: bool) -> None:
@@ -78,6 +96,7 @@ def refuse_useless(given: dict[str, Any], *, there: bool) -> None:
     ``given`` are the options that say what to measure, None where they were not given.
     """
     names = [name for name, value in given.items() if value is not None]
+    refuse_unknown(given["sweep_name"])
     if there and names:
         raise UsageError(
             f"{_option(names[0])} measures, and the run is there already.",

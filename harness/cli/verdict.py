@@ -61,14 +61,16 @@ def show(compared: Compared, titles: Titles, outputs: Outputs) -> None:
 
 def exit_code(compared: Compared) -> int:
     """1 on a regression or a violated law, 3 where the verdict is open, else 0."""
-    return _EXIT.get(compared.status, 0)
+    return 1 if compared.violations else _EXIT.get(compared.status, 0)
 
 
 def refuse_invalid(digest: Digest) -> None:
-    """MeasurementError where most trials of a run do not count: it says nothing of the host."""
+    """MeasurementError where no trial or few of a run count: it says nothing of the host."""
     trials = sum(point.trials for point in digest.points)
     valid = sum(point.valid for point in digest.points)
-    if trials and 2 * valid < trials:
+    if not trials:
+        raise MeasurementError(f"{digest.run} holds no trial.", "Measure again, or take another.")
+    if 2 * valid < trials:
         reason = next(point.rejected for point in digest.points if point.rejected)
         raise MeasurementError(
             f"{trials - valid} of {trials} trials of {digest.run} do not count: {reason}.",
@@ -79,10 +81,10 @@ def refuse_invalid(digest: Digest) -> None:
 def show_sides(run: Run, outputs: Outputs, *, strict: bool) -> int:
     """Show an A/B run's two sides; the exit code."""
     from harness import comparing
-    from harness.digest import digest
+    from harness.cli.reference import digested
     from harness.report.comparison import Titles
 
-    a, b = (digest(run.info, run.trials, side.name) for side in run.info.sides)
+    a, b = (digested(run, side.name) for side in run.info.sides)
     # Whatever differs between the sides is what was put to the test.
     compared = comparing.compare(a, b, allow=(*comparing.FACTS, comparing.ALLOW_LAWS), ab=True)
     titles = Titles(*(f"{side.name}: {side.options}" for side in run.info.sides))

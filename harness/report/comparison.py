@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis import METRICS
-from harness.comparing import amount, span
-from harness.model import Change, Compared, Comparison, LawChange, Status
+from harness.comparing import amount, brief, span
+from harness.model import Change, Compared, Comparison, Difference, LawChange, Status
 from harness.report import markdown
 from harness.report.words import quantity
 
@@ -115,9 +115,8 @@ def print_compared(compared: Compared, titles: Titles, *, every: bool = False) -
     console = Console(highlight=False)
     console.print(Text(compared.headline, style=_STYLE[compared.status]))
     for one in compared.differences:
-        style = "bold" if one.allowed else _STYLE[Change.INCOMPARABLE]
-        said = "under test" if one.allowed else "differs"
-        console.print(Text(f"{said}: {one.fact} {one.before} → {one.after}", style=style))
+        if one.allowed:  # the others are told by the headline
+            console.print(Text(f"under test: {_difference(one)}", style="bold"))
     for line in _sides(compared, titles):
         console.print(line, style="dim", markup=False)
     shown = listed(compared, every=every)
@@ -133,6 +132,10 @@ def print_compared(compared: Compared, titles: Titles, *, every: bool = False) -
         console.print(text, markup=False)
     for text in compared.remarks:
         console.print(text, style="dim", markup=False)
+
+
+def _difference(one: Difference) -> str:
+    return f"{one.fact} {brief(one.before)} → {brief(one.after)}"
 
 
 def _sides(compared: Compared, titles: Titles) -> list[str]:
@@ -256,8 +259,7 @@ def as_markdown(compared: Compared, titles: Titles) -> str:
         f"### {_SYMBOLS[compared.status]} {text(compared.headline)}",
         "  \n".join(text(line) for line in _sides(compared, titles)),
         _list(
-            "Under test" if all(one.allowed for one in compared.differences) else "What differs",
-            (f"{one.fact}: {text(one.before)} → {text(one.after)}" for one in compared.differences),
+            "Under test", (text(_difference(one)) for one in compared.differences if one.allowed)
         ),
         _markdown_table(listed(compared, every=False), titles),
         _list("Findings", map(text, findings(compared))),
@@ -307,7 +309,8 @@ def as_junit(compared: Compared, titles: Titles) -> str:
     """JUnit XML: a test suite a point, a test case a metric or law.
 
     A regression or violated law is a failure. What is inconclusive or incomparable is an error
-    where it leaves the check undecided, and skipped where it is only watched: never a pass.
+    where it leaves the check undecided, and skipped where it is only watched: never a pass. The
+    reason stands in the message, which Jenkins shows, and in the text, which GitLab does.
     """
     root = Xml.Element("testsuites", name="bench check")
     points: dict[str, list[tuple[str, str, str]]] = {}
@@ -334,7 +337,10 @@ def as_junit(compared: Compared, titles: Titles) -> str:
         for name, kind, reason in cases:
             case = Xml.SubElement(suite, "testcase", classname=_xml(point), name=_xml(name))
             if kind:
-                Xml.SubElement(case, kind, message=_xml(reason))
+                given = Xml.SubElement(case, kind, message=_xml(reason))
+                given.text = _xml(reason)
+    for name in ("tests", "failures", "errors"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     Xml.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(root, "unicode") + "\n"
 
