@@ -75,12 +75,27 @@ def root(tmp_path: Path, bench: Bench) -> Path:
     return tmp_path
 
 
-def test_nothing_changed(bench: Bench, root: Path) -> None:
-    done = bench("check", made(root), cwd=root, COLUMNS="80")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("No change that matters: ")
-    assert "All 2 laws conform" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize(
+    ("factor", "heads"),
+    [
+        (1.0, ("No change that matters: ", "All 2 laws conform", "same")),
+        (1.05, ("Regressed: ", "All 2 laws are violated", "regressed")),
+    ],
+)
+def test_the_terminal_is_wide_enough(
+    bench: Bench, root: Path, factor: float, heads: tuple[str, ...], columns: int
+) -> None:
+    done = bench("check", made(root, factor=factor), "--all", cwd=root, COLUMNS=f"{columns}")
+    assert done.returncode == (factor > 1), done.stdout + done.stderr
+    headline, laws, verdict = heads
+    assert done.stdout.startswith(headline)
+    lines = done.stdout.splitlines()
+    assert laws in " ".join(lines)
+    assert max(map(len, lines)) <= columns
+    row = next(line for line in lines if line.startswith("cpus=0.5 "))
+    assert row.split()[-1] == verdict
+    assert ("matters" in " ".join(lines[1:5])) is (columns == 120)
 
 
 def test_a_regression_exits_1_in_every_form(bench: Bench, root: Path) -> None:

@@ -51,8 +51,8 @@ def compare(
     """Compare two runs: for each point the change, its interval, the adjusted p, and the verdict.
 
     A and B are runs or baselines. An A/B run alone is compared side with side. The verdicts are
-    those of `bench check`; the exit code is theirs under --strict, and 3 where the two cannot be
-    compared at all.
+    those of `bench check`; the exit code is theirs under --strict. Else it is 3 where the two
+    cannot be compared at all, and 4 where most trials of one do not count.
     """
     from harness import baseline, comparing
     from harness.cli import verdict
