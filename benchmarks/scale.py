@@ -2,15 +2,19 @@
 
 The run is synthetic and made anew each time, in the format of ``results/``: a trial's line has the
 size that real ones have, gaps and frames of docker stats included. Each job runs in a process of
-its own, from Python's start on, so that its peak of memory is its own too.
+its own, from Python's start on, so that its peak of memory is its own too. Beside it stands what a
+person would do without us: the same samples as CSV, through plain pandas; and smaller runs, which
+show how the cost grows.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
@@ -51,6 +56,10 @@ from harness.report import html
 from harness.report import view as views
 
 POINTS, REPEATS, SAMPLES_A_TRIAL = 1_000, 10, 1_000
+SIZES = (100, 300, 1_000)
+"""Points of the runs that show how the cost grows: of 1, 3 and 10 million samples."""
+TURNS = 3
+SAMPLES = "load, and summarise all samples"
 PERIOD_NS, WINDOW_NS, THREADS = 100_000_000, 3_000_000_000, 2
 HOST_CPUS = 64
 
@@ -66,23 +75,23 @@ ENGINE = EngineFacts(
 )  # fmt: skip
 
 
-def plan() -> Plan:
-    """A sweep of ``--cpus`` in a thousand steps."""
-    points = tuple(
+def plan(points: int = POINTS) -> Plan:
+    """A sweep of ``--cpus`` in so many steps."""
+    steps = tuple(
         Point(
             id=f"cpus={0.5 + i * 1e-3:g}", axis="cpu", value=f"{0.5 + i * 1e-3:g}",
             containers=(ContainerSpec(limits=Limits(cpus=round(0.5 + i * 1e-3, 3)),
                                       workload=Workload(threads=THREADS)),),
             duration_s=WINDOW_NS / 1e9,
         )
-        for i in range(POINTS)
+        for i in range(points)
     )  # fmt: skip
     trials = tuple(
-        PlannedTrial(index=block * POINTS + i, block=block, point_id=point.id)
+        PlannedTrial(index=block * points + i, block=block, point_id=point.id)
         for block in range(REPEATS)
-        for i, point in enumerate(points)
+        for i, point in enumerate(steps)
     )
-    return Plan(sweep="cpu", points=points, trials=trials, repeats=REPEATS, seed=1, cadence_hz=330,
+    return Plan(sweep="cpu", points=steps, trials=trials, repeats=REPEATS, seed=1, cadence_hz=330,
                 command="synthetic")  # fmt: skip
 
 
@@ -142,9 +151,9 @@ def records(of: Plan) -> Iterator[TrialRecord]:
         )  # fmt: skip
 
 
-def make(root: Path) -> Path:
+def make(root: Path, points: int = POINTS) -> Path:
     """Write the run as the store writes it; ten million samples take a few seconds."""
-    of = plan()
+    of = plan(points)
     facts = WorkloadFacts(image_id="none", probe_sha256="none", compiler="none")
     writer = store.create(root, of, host=HOST, engine=ENGINE, workload=facts)
     adapter = TypeAdapter(TrialRecord)
@@ -217,6 +226,45 @@ def _export(path: Path) -> str:
         return f"{export.write([store.load(path)], 'samples', 'csv', nowhere)} samples as CSV"
 
 
+def _achieved(samples: pd.DataFrame) -> pd.Series[float]:
+    """CPUs achieved in each trial, from the first and the last of its samples."""
+    moves = samples.groupby("trial")[["t_mono_ns", "cpu_usage_ns"]].agg(["first", "last"])
+    used, span = (
+        moves[name]["last"] - moves[name]["first"] for name in ("cpu_usage_ns", "t_mono_ns")
+    )
+    achieved: pd.Series[float] = used / span
+    return achieved
+
+
+def _samples(path: Path) -> str:
+    run = store.load(path)
+    achieved = _achieved(frames.samples(run, columns=["trial", "t_mono_ns", "cpu_usage_ns"]))
+    return f"{achieved.groupby(achieved.index % len(run.info.plan.points)).median().size} medians"
+
+
+def _plain(path: Path) -> pd.DataFrame:
+    """The same, as people do it: ``read_csv`` and two times ``groupby``."""
+    achieved = _achieved(pd.read_csv(path / "samples.csv"))
+    points = achieved.groupby(achieved.index % (len(achieved) // REPEATS))
+    return points.agg(["median", "min", "max"])
+
+
+def _plain_samples(path: Path) -> str:
+    return f"{len(_plain(path))} medians"
+
+
+def _plain_report(path: Path) -> str:
+    from matplotlib.figure import Figure as Drawing  # noqa: PLC0415 - this job's own cost
+
+    table = _plain(path)
+    drawing = Drawing()
+    drawing.subplots().plot(table.index, table["median"])
+    page = io.BytesIO()
+    drawing.savefig(page, format="svg")
+    text = table.to_html()
+    return f"{(len(text) + page.tell()) / 2**20:.1f} MiB: one table and one line"
+
+
 JOBS: Mapping[str, tuple[Callable[[Path], str], float, float]] = {
     "list the runs": (_list, 2, 300),
     "load": (_load, 5, 500),
@@ -226,13 +274,86 @@ JOBS: Mapping[str, tuple[Callable[[Path], str], float, float]] = {
     "load, and read three columns of all samples": (_columns, 8, 1_500),
     "load, and read the timeline of one trial": (_timeline, 5, 600),
     "load, and export all samples": (_export, 25, 1_000),
+    SAMPLES: (_samples, 10, 2_000),
 }
 """Job → (what it does, seconds and MiB that it may take): twice what it took where the bounds were
 set, on 2 CPUs of 2026, Python's start and all imports included."""
 
 
+PLAIN: Mapping[str, Callable[[Path], str]] = {
+    "pandas": _plain_samples,
+    "pandas and a page": _plain_report,
+}
+"""The same jobs without limitbench, on the samples as CSV."""
+
+
+def _timed(job: str, path: Path) -> tuple[float, str, float]:
+    """(seconds, what it did, peak of memory in MiB) of a job in a process of its own."""
+    before = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scale", job, str(path)],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    took_s = time.perf_counter() - before
+    detail, peak_mib = json.loads(done.stdout)
+    return took_s, detail, peak_mib
+
+
 def measure() -> list[Figure]:
     """Time and peak memory of each job, in a process of its own, from its first import on."""
+    return [*_bounds(), *_rivals(), *_growth()]
+
+
+def _rivals() -> list[Figure]:
+    """Ours and plain pandas in turn, on the largest run."""
+    with tempfile.TemporaryDirectory(prefix="limitbench-scale-") as folder:
+        path = make(Path(folder))
+        with (path / "samples.csv").open("wb") as file:
+            export.write([store.load(path)], "samples", "csv", file)
+        size = (path / "samples.csv").stat().st_size / 2**20
+        against = f"plain pandas, of a CSV file of {size:.0f} MiB"
+        out = []
+        for name, ours, theirs in (
+            ("load and summarise 10 million samples", SAMPLES, "pandas"),
+            ("report of 1,000 points", "load and report as HTML", "pandas and a page"),
+        ):
+            turns = [(_timed(ours, path), _timed(theirs, path)) for _ in range(TURNS)]
+            mine, other = (statistics.median(turn[i][0] for turn in turns) for i in (0, 1))
+            out.append(Figure(
+                f"{name}: time", against, mine / other, 1 / 3, "×",
+                f"medians of {TURNS} in turn: {mine:.1f} s ({turns[0][0][1]}) and "
+                f"{turns[0][0][2]:.0f} MiB against {other:.1f} s ({turns[0][1][1]}) and "
+                f"{turns[0][1][2]:.0f} MiB",
+                explanation="Python's start, its imports and reading the trials' 32 MiB of JSON "
+                "are a part of ours, whatever is asked for.",
+            ))  # fmt: skip
+        return out
+
+
+def _growth() -> list[Figure]:
+    """How the cost grows with the run: 1 is linear, less is better than that."""
+    cost: dict[int, tuple[float, float]] = {}
+    for points in SIZES:
+        with tempfile.TemporaryDirectory(prefix="limitbench-scale-") as folder:
+            path = make(Path(folder), points)
+            turns = [_timed(SAMPLES, path)[0] for _ in range(TURNS)]
+            report = [_timed("load and report as HTML", path)[0] for _ in range(TURNS)]
+            cost[points] = statistics.median(turns), statistics.median(report)
+    small, large = SIZES[0], SIZES[-1]
+    out = []
+    for i, name in enumerate(("load and summarise samples", "report")):
+        each = "; ".join(
+            f"{points * REPEATS * SAMPLES_A_TRIAL / 1e6:g} million: {seconds[i]:.1f} s"
+            for points, seconds in cost.items()
+        )
+        grown = (cost[large][i] / cost[small][i]) / (large / small)
+        out.append(Figure(
+            f"{name}: growth of the time with the samples", "in proportion", grown, 1.0, "×", each
+        ))  # fmt: skip
+    return out
+
+
+def _bounds() -> list[Figure]:
     out = []
     with tempfile.TemporaryDirectory(prefix="limitbench-scale-") as folder:
         path = make(Path(folder))
@@ -244,13 +365,7 @@ def measure() -> list[Figure]:
             f"{POINTS * REPEATS * SAMPLES_A_TRIAL / 1e6:g} million samples ({samples:.0f} MiB)"
         )
         for name, (_, most_s, most_mib) in JOBS.items():
-            before = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.scale", name, str(path)],
-                cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
-            took_s = time.perf_counter() - before
-            detail, peak_mib = json.loads(done.stdout)
+            took_s, detail, peak_mib = _timed(name, path)
             out += [
                 Figure(f"{name}: time", against, took_s, most_s, "s", detail),
                 Figure(f"{name}: peak of memory", against, peak_mib, most_mib, "MiB", detail),
@@ -261,7 +376,7 @@ def measure() -> list[Figure]:
 def main() -> None:
     """One job, in this process: prints what it did, and its peak of memory."""
     name, path = sys.argv[1:]
-    detail = JOBS[name][0](Path(path))
+    detail = (PLAIN[name] if name in PLAIN else JOBS[name][0])(Path(path))
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stdout.write(json.dumps([detail, peak_mib]))
 
