@@ -82,10 +82,11 @@ def write() -> str:
         f"CPUs, kernel {host.release}, {host.machine}. Ratios come from interleaved measurements; "
         "absolute times hold for that host only. `python -m benchmarks PART` measures one part "
         "again, and its `--help` lists them.\n\n"
-        f"![How far each figure is from its goal](../{PICTURE.relative_to(ROOT)})\n\n"
+        f"![How far each ratio is from its goal](../{PICTURE.relative_to(ROOT)})\n\n"
         f"{text}\n" + ("\n## Not reached, and why\n\n" + "\n\n".join(said) + "\n" if said else "")
     )
-    _draw([figure for _, _, figure in found])
+    # Ratios alone: absolute times and sizes hold for one host, and stand in the table.
+    _draw([figure for _, _, figure in found if figure.unit.startswith("×")])
     return text
 
 
@@ -93,7 +94,7 @@ def _row(figure: Figure) -> str:
     sign = "≥" if figure.at_least else "≤"
     return (
         f"| {figure.name} | {figure.against} | {_number(figure.value)} {figure.unit} | {sign} "
-        f"{figure.goal:g} {figure.unit} | {'yes' if figure.reached else '**no**'} | "
+        f"{figure.goal:.3g} {figure.unit} | {'yes' if figure.reached else '**no**'} | "
         f"{figure.detail} |"
     )
 
@@ -117,7 +118,10 @@ def _draw(figures: Sequence[Figure]) -> None:
     ax.set_xscale("log")
     ax.axvline(1, color="black", linewidth=1)
     ax.set_xlabel("times better than its goal (left of 1: not reached)")
-    ax.margins(x=0.25)
+    margins = [figure.margin for figure in shown]
+    ax.set_xlim(min(margins) / 1.5, max(margins) * 3)
+    ax.margins(y=0.02)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.tick_params(axis="y", labelsize=7)
     for i, figure in enumerate(shown):
         ax.annotate(f" {_number(figure.value)} {figure.unit}", (max(figure.margin, 1), i),
