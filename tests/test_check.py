@@ -423,6 +423,12 @@ def test_an_ab_run_is_compared_side_with_side(bench: Bench, tmp_path: Path) -> N
     assert f"under test: engine {name} 20.10.24 → {name} 24.0.0" in done.stdout
     assert "a: --runtime runc: " in done.stdout
     assert "<script>" not in (tmp_path / "ab.md").read_text()
+    other = run.path.name
+    for args in (
+        ("check", other), ("baseline", "set", other), ("calibrate", other, made(tmp_path)),
+        ("compare", other, made(tmp_path)),
+    ):  # fmt: skip
+        one_line(bench(*args, cwd=tmp_path), 2, "is an A/B run", f"`bench compare {other}`")
 
 
 @pytest.mark.parametrize(

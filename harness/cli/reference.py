@@ -43,7 +43,14 @@ def reference(against: str | None, baselines: Path) -> Reference:
 
 
 def digested(run: Run, side: str = "") -> Digest:
-    """The digest of a run or of one of its sides, as far as it can be read; says what cannot."""
+    """The digest of a run or of one of its sides, as far as it can be read; says what cannot.
+
+    UsageError for an A/B run without a side.
+    """
+    if run.info.sides and not side:
+        raise UsageError(
+            f"{run.info.name} is an A/B run.", f"`bench compare {run.info.name}` shows its sides."
+        )
     if not side or side == run.info.sides[0].name:
         for text in run.damage:
             say(f"{run.info.name}: {text}.")
