@@ -653,29 +653,35 @@ def live_part(folder: Path, checks: int) -> str:
 
     Runs that are there already count; as many as are missing are measured.
     """
-    missing = checks + 1 - len(_live(folder))
+    missing = checks + 1 - len(_live(folder)[0])
     if missing > 0:
         engine = DockerEngine(obtain_engine(None, say))
         for seed in range(checks + 1 - missing, checks + 1):
             plan = _plan("live", LIVE_POINTS, LIVE_REPEATS, seed, engine.facts().cpus)
             measure(plan, engine, folder)
-    runs = [store.load(path) for path in _live(folder)]
-    digests = [digest(run.info, run.trials) for run in runs]
+    digests, refused = _live(folder)
     pairs = itertools.pairwise(digests)
-    found = tally("live", (comparing.compare(a, b, allow=comparing.FACTS) for a, b in pairs))
+    found = tally("live", (comparing.compare(a, b) for a, b in pairs))
     reds = "".join(f"\n- red: {reason}" for reason in found.reasons)
     return (
         "## Live checks\n\n"
         f"{found.total} checks of {len(LIVE_POINTS)} points at {LIVE_REPEATS} trials a side, each "
         f"against the run before it: {found.green} green, {found.open} open, {found.red} red (at "
-        f"most {found.bound:.1%}).{reds}"
+        f"most {found.bound:.1%}). {refused} more runs were so disturbed that most of their trials "
+        f"were rejected: `bench check` refuses such, with exit code 4.{reds}"
     )
 
 
-def _live(folder: Path) -> list[Path]:
-    """The live runs that were finished, in the order in which they were made."""
+def _live(folder: Path) -> tuple[list[Digest], int]:
+    """The live runs that say something of the host, in their order, and how many do not."""
     listed = [one for one in store.list_runs(folder).runs if one.info.plan.sweep == "live"]
-    return [one.path for one in reversed(listed) if one.info.status == "finished"]
+    runs = [store.load(one.path) for one in reversed(listed) if one.info.status == "finished"]
+    digests = [digest(run.info, run.trials) for run in runs]
+    telling = [
+        one for one in digests
+        if 2 * sum(point.valid for point in one.points) >= sum(p.trials for p in one.points)
+    ]  # fmt: skip
+    return telling, len(digests) - len(telling)
 
 
 # --- the bank of the tests ---------------------------------------------------------------------
