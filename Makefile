@@ -1,7 +1,7 @@
 # One command a job; `make` alone lists them. Each sets up .venv by itself where that is needed.
 
 .DEFAULT_GOAL := help
-.PHONY: help lint check test benchmark format lock clean setup
+.PHONY: help lint check test test-cgroup2 benchmark format lock clean setup
 
 PYTHON_ENV := .venv/bin/python
 UV ?= uv
@@ -10,7 +10,7 @@ UV ?= uv
 export BENCH_INSTALL_ENGINE ?= auto
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## make .venv from the lock files, developers' tools included
 	@buildtools/setup-venv --dev
@@ -25,6 +25,12 @@ check: lint ## lint, types and the fast tests: under a minute, no engine
 
 test: setup ## all tests, real containers included
 	$(PYTHON_ENV) -m pytest -ra
+
+# SUITE=forky: another Debian, with another kernel, engine and runtime. ALL=1: every such test.
+SUITE ?= bookworm
+
+test-cgroup2: setup ## the tests with containers in a machine of our own with cgroup v2
+	$(PYTHON_ENV) -m tests.vm $(SUITE) $(if $(ALL),--all)
 
 benchmark: setup ## the figures that limitbench is held to, measured on this host
 	$(PYTHON_ENV) -m benchmarks
