@@ -98,11 +98,10 @@ def _bandwidth(spec: ContainerSpec, duration_s: float, given: Circumstances) -> 
     # On a tie the limit is named before the workload, and both before the host.
     bounds: list[tuple[float, str]] = []
     quota = rules.quota_and_period_us(spec.limits)
-    if quota:
-        held = rules.held_quota_us(quota, given.engine.cgroup_driver)
-        bounds.append((held / quota[1], "quota"))
-    bounds.append((float(spec.workload.threads), "threads"))
     above = given.of(0)
+    if quota:
+        bounds.append((_held(quota, above, given) / quota[1], "quota"))
+    bounds.append((float(spec.workload.threads), "threads"))
     if above.cpus is not None and above.cpus_at:
         bounds.append((above.cpus, above.cpus_at))
     bounds.append((float(capacity), "host" if allowed is None else "cpuset"))
@@ -130,6 +129,14 @@ def _bandwidth(spec: ContainerSpec, duration_s: float, given: Circumstances) -> 
         capacity_cpus=float(capacity) if value >= capacity else None,
         explanation=explanation,
     )
+
+
+def _held(quota: tuple[int, int], own: EffectiveLimits, given: Circumstances) -> int:
+    """The quota (µs) of those that may be in force that is, as far as it was read back."""
+    may_be = rules.held_quotas_us(quota, given.engine.cgroup_driver)
+    if own.cpus is not None and not own.cpus_at:
+        return next((held for held in may_be if held == round(own.cpus * quota[1])), may_be[0])
+    return may_be[0]
 
 
 def _ceiling(cpus: Expectation) -> Expectation:

@@ -103,18 +103,25 @@ def swap_total_bytes(limits: Limits) -> int | None:
     return limits.memory_swap_bytes
 
 
-def held_quota_us(quota: tuple[int, int], driver: str) -> int:
-    """The quota (µs) that the kernel holds for (quota, period), by the cgroup driver.
+def systemd_quota_us(quota: tuple[int, int]) -> int:
+    """What systemd makes of (quota, period) in µs: it keeps a CPU time per second, in 10 ms steps.
 
-    The systemd driver hands systemd a CPU time per second, rounded up to 10 ms of it (runc,
-    libcontainer/cgroups/systemd, ``addCpuQuota``): 0.505 CPUs become 0.51.
+    runc's systemd driver tells systemd 0.505 CPUs as 0.51 (libcontainer/cgroups/systemd,
+    ``addCpuQuota``), and then writes the exact quota into the kernel's file itself. So the kernel
+    holds what was asked for until systemd writes the file again: after ``systemctl daemon-reload``
+    on runc 1.1.5 and systemd 252, 33300 of 100000 µs had become 34000 (measured).
     """
     quota_us, period_us = quota
-    if driver != "systemd":
-        return quota_us
     per_second = quota_us * 1_000_000 // period_us
     rounded = -(-per_second // 10_000) * 10_000
     return rounded * period_us // 1_000_000
+
+
+def held_quotas_us(quota: tuple[int, int], driver: str) -> tuple[int, ...]:
+    """The quotas (µs) that the kernel may rightly hold for (quota, period), the usual one first."""
+    if driver != "systemd":
+        return (quota[0],)
+    return quota[0], systemd_quota_us(quota)
 
 
 def weight_of_shares(shares: int, runtime: str, version: str) -> int:

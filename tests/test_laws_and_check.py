@@ -79,12 +79,34 @@ def test_a_tighter_limit_above_the_container_is_the_effective_one() -> None:
     assert law(Limits(cpus=0.5), given=own).value == 0.5
 
 
-def test_the_systemd_driver_rounds_up_to_a_hundredth() -> None:
+def test_under_systemd_the_quota_that_is_in_force_is_the_law() -> None:
+    """Runc writes the exact quota; systemd rounds it up to a hundredth once it writes it again."""
     engine = dataclasses.replace(ENGINE_FACTS, cgroup_driver="systemd")
     given = Circumstances(engine=engine, host=HOST_FACTS)
-    assert law(Limits(cpus=0.505), given=given).value == 0.51
-    assert law(Limits(cpus=0.51), given=given).value == 0.51
-    assert law(Limits(cpus=0.505)).value == 0.505
+    assert law(Limits(cpus=0.505), given=given).value == 0.505
+    rewritten = dataclasses.replace(given, effective=(EffectiveLimits(cpus=0.51),))
+    assert law(Limits(cpus=0.505), given=rewritten).value == 0.51
+    # Another quota is no law, under any driver: the read-back tells it.
+    wrong = dataclasses.replace(given, effective=(EffectiveLimits(cpus=0.55),))
+    assert law(Limits(cpus=0.505), given=wrong).value == 0.505
+    cgroupfs = dataclasses.replace(GIVEN, effective=(EffectiveLimits(cpus=0.51),))
+    assert law(Limits(cpus=0.505), given=cgroupfs).value == 0.505
+
+
+@pytest.mark.parametrize(
+    ("driver", "held_us", "agrees"),
+    [("systemd", 33_300, True), ("systemd", 34_000, True), ("systemd", 35_000, False),
+     ("cgroupfs", 33_300, True), ("cgroupfs", 34_000, False)],
+)  # fmt: skip
+def test_a_quota_read_back_under_either_driver(driver: str, held_us: int, agrees: bool) -> None:
+    container = ContainerRecord(
+        requested=Limits(cpus=0.333),
+        engine=Limits(cpus=0.333),
+        kernel=KernelLimits(cpu_quota_us=held_us, cpu_period_us=100_000),
+    )
+    engine = dataclasses.replace(ENGINE_FACTS, cgroup_driver=driver)
+    (found,) = check.readbacks(container, engine)
+    assert found.agrees is agrees
 
 
 def test_a_period_below_a_tick_has_a_law_of_its_own() -> None:
