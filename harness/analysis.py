@@ -177,6 +177,15 @@ def throttled_rate(container: ContainerRecord) -> float | None:
     return time_ns / 1e9 / span
 
 
+def pressure(container: ContainerRecord, counter: str) -> float | None:
+    """The share of the window in which tasks of the container waited, by its pressure (PSI).
+
+    ``counter`` is a field of ``Sample`` such as ``memory_full_us``; None where none is kept.
+    """
+    waited_us, span = _delta(container, counter), window_s(container)
+    return None if waited_us is None or not span else waited_us / 1e6 / span
+
+
 def longest_gap_s(container: ContainerRecord) -> float | None:
     """The longest time that a thread of the probe was off the CPU, in seconds."""
     if container.inside is None:
@@ -443,6 +452,10 @@ def _response(quantile: str) -> Callable[[TrialRecord, int], float | None]:
     return lambda trial, i: response_s(trial.containers[i], quantile)
 
 
+def _pressure(counter: str) -> Callable[[TrialRecord, int], float | None]:
+    return lambda trial, i: pressure(trial.containers[i], counter)
+
+
 def _host(function: Callable[[TrialRecord], float | None]
           ) -> Callable[[TrialRecord, int], float | None]:  # fmt: skip
     return lambda trial, i: function(trial) if i == 0 else None
@@ -489,6 +502,12 @@ METRICS: Mapping[str, Metric] = {
         Metric("fresh_page_s", "time per page, first touch", "s", _container(fresh_page_s)),
         Metric("swapping_page_s", "the same beyond the limit", "s", _container(swapping_page_s)),
         Metric("churn_page_s", "time per page, touched again", "s", _container(churn_page_s)),
+        Metric("cpu_some", "some task waited for a CPU", "share", _pressure("cpu_some_us")),
+        Metric("cpu_full", "all tasks waited for a CPU", "share", _pressure("cpu_full_us")),
+        Metric("memory_some", "some waited for memory", "share", _pressure("memory_some_us")),
+        Metric("memory_full", "all waited for memory", "share", _pressure("memory_full_us")),
+        Metric("io_some", "some waited for a disk", "share", _pressure("io_some_us")),
+        Metric("io_full", "all waited for a disk", "share", _pressure("io_full_us")),
         Metric("foreign_cpus", "CPUs used by others", "CPUs", _host(foreign_cpus)),
         Metric("harness_cpus", "CPUs used by the harness", "CPUs", _host(harness_cpus)),
         Metric("steal_cpus", "CPUs stolen by the hypervisor", "CPUs", _host(steal_cpus)),

@@ -138,6 +138,9 @@ SENSITIVITY: Mapping[str, Sensitivity] = {
         ),
         _watched("swapping_page_s", 0.25, 1e-6, "the disk behind the swap"),
         _watched("response_p99_s", 0.20, 0.0, "the tail of random arrivals", step=Step.TICK),
+        _watched("cpu_some", 0.0, 0.05, "pressure: one second in twenty"),
+        _watched("memory_full", 0.0, 0.05, "pressure: one second in twenty"),
+        _watched("io_full", 0.0, 0.05, "pressure: one second in twenty"),
         _watched("start_s", 0.25, 0.02, "the engine's own work; 20 ms is what people can notice"),
     )
 }  # fmt: skip

@@ -29,7 +29,8 @@ from harness.model import (
 
 COMPARED = (
     "cpus", "ratio", "outside_cpus", "throttled_share", "throttled_rate", "gap_s", "gap_p99_s",
-    "gap_max_s", "work_rate", "reached_bytes", "swapping_page_s", "response_p99_s", "start_s",
+    "gap_max_s", "work_rate", "reached_bytes", "swapping_page_s", "response_p99_s",
+    "cpu_some", "memory_full", "io_full", "start_s",
 )  # fmt: skip
 """The metrics that are compared, the main ones first; ``comparing.SENSITIVITY`` tells how."""
 COMPARED_OF_MEMORY = ("reached_bytes", "swapping_page_s", "start_s")

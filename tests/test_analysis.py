@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import analysis
+from harness.model import ContainerRecord, Limits, Sample
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,14 @@ def test_the_median_lies_in_its_interval(values: list[float]) -> None:
     assert found.low <= found.median <= found.high
     assert found.confidence is not None
     assert found.confidence >= analysis.CONFIDENCE
+
+
+def test_pressure_is_a_share_of_the_window_and_absent_where_none_is_kept() -> None:
+    container = ContainerRecord(
+        requested=Limits(),
+        first=Sample(t_mono_ns=0, memory_full_us=100_000),
+        last=Sample(t_mono_ns=2_000_000_000, memory_full_us=600_000, io_full_us=0),
+    )
+    assert analysis.pressure(container, "memory_full_us") == 0.25
+    assert analysis.pressure(container, "io_full_us") is None  # known at one edge alone
+    assert analysis.pressure(container, "cpu_some_us") is None

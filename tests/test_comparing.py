@@ -140,6 +140,15 @@ DIRECTIONS = [
     ("response_p99_s", 0.05, 0.07, Change.REGRESSED),
     ("response_p99_s", 0.07, 0.05, Change.IMPROVED),
     ("response_p99_s", 0.004, 0.006, Change.SAME),  # less than a tick
+    ("cpu_some", 0.2, 0.6, Change.REGRESSED),
+    ("cpu_some", 0.6, 0.2, Change.IMPROVED),
+    ("cpu_some", 0.60, 0.63, Change.SAME),  # less than one second in twenty
+    ("memory_full", 0.1, 0.5, Change.REGRESSED),
+    ("memory_full", 0.5, 0.1, Change.IMPROVED),
+    ("memory_full", 0.01, 0.03, Change.SAME),
+    ("io_full", 0.1, 0.5, Change.REGRESSED),
+    ("io_full", 0.5, 0.1, Change.IMPROVED),
+    ("io_full", 0.01, 0.03, Change.SAME),
     ("start_s", 0.1, 0.2, Change.REGRESSED),
     ("start_s", 0.2, 0.1, Change.IMPROVED),
     ("start_s", 0.02, 0.03, Change.SAME),  # 10 ms that nobody notices

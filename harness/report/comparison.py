@@ -47,6 +47,9 @@ _SHORT = {
     "reached_bytes": "memory",
     "swapping_page_s": "swapping",
     "response_p99_s": "resp. 99 %",
+    "cpu_some": "CPU wait",
+    "memory_full": "mem. wait",
+    "io_full": "disk wait",
     "start_s": "start",
 }
 """What a column of 80 has room for."""
