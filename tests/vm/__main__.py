@@ -31,6 +31,8 @@ def main() -> int:
     parser.add_argument("--run", metavar="SCRIPT",
                         help="a shell script to run in the checkout instead of the tests; what it "
                         "leaves in /root/results comes back")  # fmt: skip
+    parser.add_argument("--give", type=Path, metavar="FOLDER",
+                        help="a folder to lay into the machine's checkout")  # fmt: skip
     parser.add_argument("--build", action="store_true", help="build the image, boot nothing")
     parser.add_argument("--minutes", type=float, default=40, help="at the most (default: 40)")
     parser.add_argument("--results", type=Path, default=None, metavar="FOLDER",
@@ -46,13 +48,12 @@ def main() -> int:
             say(f"The image is in {found.disk.parent} ({ready - started:.0f} s).")
             return 0
         results = (asked.results or CACHE / "results" / asked.suite).resolve()
-        done = machine.run(
-            found,
+        job = machine.Job(
             asked.run or tests(for_pytest, everything=asked.all),
-            results=results,
             seconds=round(asked.minutes * 60),
-            hear=hear,
+            given=asked.give,
         )
+        done = machine.run(found, job, results, hear)
     except image.VmError as error:
         say(str(error))
         return 4

@@ -42,6 +42,17 @@ _KERNEL = (
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """What a machine is booted for. ``given`` is a folder that it finds in its checkout."""
+
+    command: Sequence[str] | str
+    """The words of a command, or the text of a shell script; it runs in the checkout."""
+    seconds: int
+    """How long it may take, the boot and the end not counted."""
+    given: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a command ended in the machine. ``results`` is what it left in ``/root/results``."""
 
@@ -51,31 +62,24 @@ class Outcome:
 
 
 def run(
-    image: Image,
-    command: Sequence[str] | str,
-    *,
-    results: Path,
-    seconds: int,
-    hear: Callable[[str], None] = lambda _: None,
+    image: Image, job: Job, results: Path, hear: Callable[[str], None] = lambda _: None
 ) -> Outcome:
-    """Boot, run a command in the checkout, hand back, power off: within ``seconds`` + ``BOOT_S``.
+    """Boot, do the job, hand back, power off: within its time and ``BOOT_S``.
 
-    A text is a shell script. The machine is gone when this returns or raises, and the folder
-    ``results`` holds what came back. ``hear`` gets each line that the command says. VmError where
-    the machine told no exit code.
+    The machine is gone when this returns or raises, and the folder ``results`` holds what came
+    back. ``hear`` gets each line that the command says. VmError where no exit code came back.
     """
     results.mkdir(parents=True, exist_ok=True)
     accelerator = _accelerator(image)
     emulated = accelerator[1].startswith("tcg")
     told = {
-        "LIMITBENCH_VM_SECONDS": str(seconds),
+        "LIMITBENCH_VM_SECONDS": str(job.seconds),
         "LIMITBENCH_TEST_EMULATED": "1" if emulated else "",
     }
-    script = command if isinstance(command, str) else f"exec {shlex.join(command)}"
     boot_log = results / "boot.log"
     with tempfile.TemporaryDirectory(prefix="limitbench-vm-", dir="/var/tmp") as temporary:
         checkout, out = Path(temporary) / "checkout", Path(temporary) / "results"
-        _pack(checkout, script, told)
+        _pack(checkout, job, told)
         with out.open("wb") as file:
             file.truncate(RESULTS_BYTES)
         qemu = [
@@ -86,7 +90,7 @@ def run(
             *_drive("checkout", checkout, snapshot=True),
             *_drive("results", out, snapshot=False),
         ]
-        _boot(qemu, seconds + BOOT_S, hear)
+        _boot(qemu, job.seconds + BOOT_S, hear)
         _unpack(out, results)
     try:
         code = int((results / "exit-code").read_text())
@@ -98,12 +102,15 @@ def run(
 # --- what goes in and comes out ------------------------------------------------------------------
 
 
-def _pack(archive: Path, script: str, environment: Mapping[str, str]) -> None:
+def _pack(archive: Path, job: Job, environment: Mapping[str, str]) -> None:
     """The checkout as it is now, what git ignores left out; the probe, compiled; the command."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
+    script = job.command
+    if not isinstance(script, str):
+        script = f"exec {shlex.join(script)}"
     exports = "".join(f"export {name}={shlex.quote(v)}\n" for name, v in environment.items())
     with tarfile.open(archive, "w") as tar:
         for name in sorted(filter(None, listed.split("\0"))):
@@ -111,6 +118,8 @@ def _pack(archive: Path, script: str, environment: Mapping[str, str]) -> None:
                 tar.add(ROOT / name, name, recursive=False)
         # Where a wheel carries it: the machine needs no compiler.
         tar.add(probe_binary("x86_64").path, "workloads/probe/bin/probe-x86_64")
+        if job.given is not None:
+            tar.add(job.given, job.given.name)
         for name, text in ((".vm/command", script), (".vm/environment", exports)):
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
