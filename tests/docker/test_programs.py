@@ -10,7 +10,7 @@ from harness import programs
 from harness.axes import Options
 from harness.engine import Connection, DockerEngine, workloads_root
 from harness.model import Outcome, Program, ProgramImage, ProgramMetric
-from tests.docker.measuring import execute
+from tests.docker.measuring import CPU_TOLERANCE, execute
 
 pytestmark = pytest.mark.engine
 
@@ -51,7 +51,7 @@ def test_a_program_is_measured_like_the_probe_and_says_its_own_metrics(
     needs("busybox", "busybox-static")
     found = execute(engine, "cpu", options(shell(COUNT, ready="loading")))
     assert set(found.outcomes("cpus=0.5")) == {Outcome.COMPLETED}
-    assert abs(found.error("cpus=0.5")) <= 0.02
+    assert abs(found.error("cpus=0.5")) <= CPU_TOLERANCE
     assert found.metric("cpus=0.5", "loops") > 0
     assert found.summary("cpus=0.5").estimate("inside_cpus") is None
 
@@ -60,7 +60,7 @@ def test_a_program_that_forks_is_counted_whole(engine: DockerEngine) -> None:
     needs("busybox", "busybox-static")
     script = "(while :; do :; done) & (while :; do :; done) & echo on; wait"
     found = execute(engine, "cpu", options(shell(script, ready="on", signal="SIGKILL")))
-    assert abs(found.error("cpus=0.5")) <= 0.02
+    assert abs(found.error("cpus=0.5")) <= CPU_TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ def test_stress_ng(engine: DockerEngine) -> None:
     needs("stress-ng", "stress-ng")
     program = programs.find("stress-ng", workloads_root())
     found = execute(engine, "cpu", options(program, "stress-ng"))
-    assert abs(found.error("cpus=0.5")) <= 0.02
+    assert abs(found.error("cpus=0.5")) <= CPU_TOLERANCE
     assert found.metric("cpus=0.5", "bogo_rate") > 0

@@ -18,12 +18,9 @@ from harness.axes import Options
 from harness.engine import Connection, Container, DockerEngine
 from harness.engine.containers import LABEL
 from harness.model import ContainerSpec, Limits, Outcome, Status
-from tests.docker.measuring import execute
+from tests.docker.measuring import CPU_TOLERANCE, execute
 
 pytestmark = pytest.mark.engine
-
-TOLERANCE = 0.02
-"""Twice what the law allows: these tests run beside whatever else the machine does."""
 
 BENCH = str(Path(sys.executable).with_name("bench"))
 
@@ -58,7 +55,7 @@ def test_the_command_measures_what_the_limits_promise(
         assert point["valid"] >= 3, result["rejected"]
         (law,) = point["laws"]
         assert law["promised"] == float(point["value"])
-        assert abs(law["error"]["median"]) <= TOLERANCE
+        assert abs(law["error"]["median"]) <= CPU_TOLERANCE
         held = f"{float(point['value']) * 100_000:.0f}/100000 µs"
         assert point["limits"] == [
             {"option": "--cpus", "container": 0, "requested": held, "engine": held,
@@ -87,7 +84,7 @@ def test_a_point_that_wants_the_host_is_judged_by_what_is_left(engine: DockerEng
     expected = summary.results[0].expected
     assert expected is not None
     assert expected < cpus
-    assert abs(found.error(f"cpus={cpus}")) <= TOLERANCE
+    assert abs(found.error(f"cpus={cpus}")) <= CPU_TOLERANCE
 
 
 class FivePercentOff(DockerEngine):

@@ -17,12 +17,10 @@ from harness import host
 from harness.axes import Options
 from harness.engine import Connection, Container, DockerEngine
 from harness.model import ContainerSpec, Limits, Outcome, Point, Status, Workload
-from tests.docker.measuring import execute
+from tests.docker.measuring import CPU_TOLERANCE, RATIO_TOLERANCE, execute
 
 pytestmark = pytest.mark.engine
 
-CPU_TOLERANCE = 0.02
-RATIO_TOLERANCE = 0.04
 MIB = 1 << 20
 
 
