@@ -238,6 +238,16 @@ def test_parked_threads_use_no_cpu(probe: Path) -> None:
         assert cpu_ticks(spinner.process.pid) - before <= 1
 
 
+def test_huge_pages_are_off_for_it_and_its_children(probe: Path) -> None:
+    """Else, where they are the rule, a stack of a few kB is charged as 2 MiB."""
+    with running(probe, "memory", "--target", str(1 << 20), "--deadline", "20") as growing:
+        assert growing.hear()["probe"] == "ready"
+        children = Path(f"/proc/{growing.process.pid}/task/{growing.process.pid}/children")
+        pids = [growing.process.pid, *map(int, children.read_text().split())]
+        said = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+        assert all("THP_enabled:\t0\n" in text for text in said)
+
+
 def cpu_ticks(pid: int) -> int:
     """The user and system time of a process, in ticks of 10 ms (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
