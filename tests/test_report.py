@@ -405,3 +405,15 @@ def test_the_commands_take_several_runs(tmp_path: Path) -> None:
     assert [one["path"] for one in drawn] == ["results/plots/heat.png"]
     assert [one.parent.name for one in (tmp_path / "results").glob("*/run.json")]
     assert bench("runs", cwd=tmp_path).stderr == ""  # what was written there is no run
+
+
+def test_errors_of_different_kinds_have_no_largest(tmp_path: Path) -> None:
+    """A size in bytes read as a logarithm once ended the summary of a sweep in an overflow."""
+    one = Options(values="0.5", repeats=5)
+    other = Options(values="1024:512", repeats=5)
+    cpu = views.build(measured(tmp_path / "a", options=one))
+    shares = views.build(measured(tmp_path / "b", "shares", options=other))
+    assert "largest median error" in cpu.headline
+    assert "largest median error" in shares.headline
+    both = views._headline([*cpu.rows, *shares.rows], Status.CONFORMS)
+    assert both == "All 2 points conform."

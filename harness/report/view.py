@@ -128,15 +128,17 @@ def _headline(rows: list[Row], status: Status) -> str:
     if not total:
         return "No law speaks of these points: they are measurements."
     if status is Status.CONFORMS and tally[status] == total:
-        worst = max(
-            (abs(line.deviation.median) for row in rows for line in row.lines[:1]
-             if line.deviation and line.law and not line.law.is_ceiling
-             and math.isfinite(line.deviation.median)), default=None,
-        )  # fmt: skip
-        if worst is None:
+        errors = [
+            (abs(line.deviation.median), line.law)
+            for row in rows for line in row.lines[:1]
+            if line.deviation and line.law and not line.law.is_ceiling
+            and math.isfinite(line.deviation.median)
+        ]  # fmt: skip
+        # Of a share, a ratio and a size none is the largest.
+        if len({(law.metric, law.scale) for _, law in errors}) != 1:
             return f"All {total} points conform."
-        first = next(line.law for row in rows for line in row.lines if line.law)
-        said = check.amount(worst, first).lstrip("+")
+        worst, law = max(errors, key=lambda pair: pair[0])
+        said = check.amount(worst, law).lstrip("+")
         return f"All {total} points conform: the largest median error is {said}."
     parts = [f"{tally[kind]} of {total} points {WORDS[kind]}" for kind in WORDS if tally[kind]]
     return "; ".join(sorted(parts, key=lambda part: "conform" in part)) + "."
