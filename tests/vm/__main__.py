@@ -49,7 +49,7 @@ def main() -> int:
             return 0
         results = (asked.results or CACHE / "results" / asked.suite).resolve()
         job = machine.Job(
-            asked.run or tests(for_pytest, everything=asked.all),
+            asked.run or pytest_command(for_pytest, everything=asked.all),
             seconds=round(asked.minutes * 60),
             given=asked.give,
         )
@@ -72,7 +72,7 @@ ESSENTIAL = (
 """What differs from host to host: every limit against its law. Seven minutes under emulation."""
 
 
-def tests(arguments: list[str], *, everything: bool) -> list[str]:
+def pytest_command(arguments: list[str], *, everything: bool) -> list[str]:
     """The command for pytest: the selection that CI has time for, or all tests with containers."""
     chosen = arguments or (["tests/docker"] if everything else list(ESSENTIAL))
     return [
