@@ -150,14 +150,60 @@ def root_usage_path(proc: Path = Path("/proc")) -> tuple[int, Path] | None:
 
     Only the true root counts: below a container's own mount it would be that container's.
     """
-    try:
-        v1, v2 = _mounts((proc / "self" / "mountinfo").read_text())
-    except OSError:
+    mounts = _visible(proc)
+    if mounts is None:
         return None
+    v1, v2 = mounts
     for version, mount, name in ((1, v1.get("cpuacct"), "cpuacct.usage"), (2, v2, "cpu.stat")):
         if mount and mount[0] == "/" and (mount[1] / name).exists():
             return version, mount[1] / name
     return None
+
+
+def swap_accounted(proc: Path = Path("/proc")) -> bool | None:
+    """Whether this kernel limits swap for each cgroup; None where that cannot be seen.
+
+    v2 has its files in no root cgroup, so those below it are looked at.
+    """
+    mounts = _visible(proc)
+    if mounts is None:
+        return None
+    v1, v2 = mounts
+    if "memory" in v1:
+        return (v1["memory"][1] / "memory.memsw.limit_in_bytes").exists()
+    if v2 is None or not any(v2[1].glob("*/memory.max")):
+        return None
+    return any(v2[1].glob("*/memory.swap.max"))
+
+
+def delegated_controllers(uid: int, proc: Path = Path("/proc")) -> tuple[str, ...] | None:
+    """The controllers that systemd has handed to a user's own cgroups; None where not visible.
+
+    Only v2 can hand any to a user who is not root (Documentation/admin-guide/cgroup-v2.rst,
+    "Delegation").
+    """
+    mounts = _visible(proc)
+    if mounts is None:
+        return None
+    v1, v2 = mounts
+    if v1:
+        return ()
+    if v2 is None:
+        return None
+    file = v2[1] / f"user.slice/user-{uid}.slice/user@{uid}.service/cgroup.controllers"
+    try:
+        return tuple(file.read_text().split())
+    except OSError:
+        return None
+
+
+def _visible(
+    proc: Path,
+) -> tuple[dict[str, tuple[str, Path]], tuple[str, Path] | None] | None:
+    try:
+        return _mounts((proc / "self" / "mountinfo").read_text())
+    except OSError:
+        return None
 
 
 # --- parsing -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import laws
 from harness import limits as rules
@@ -135,7 +135,7 @@ def readbacks(container: ContainerRecord, engine: EngineFacts, index: int = 0) -
     A value that could not be read back is "not read" and no mismatch.
     """
     found = [_cpu_time(container, engine, index), _cpuset(container, index)]
-    found += [_shares(container, engine, index), *_memory(container, index)]
+    found += [_shares(container, engine, index), *_memory(container, engine, index)]
     found.append(_kernel_memory(container, index))
     return [readback for readback in found if readback is not None]
 
@@ -215,18 +215,22 @@ def _shares(container: ContainerRecord, engine: EngineFacts, index: int) -> Read
     )
 
 
-def _memory(container: ContainerRecord, index: int) -> list[ReadBack | None]:
+def _memory(container: ContainerRecord, engine: EngineFacts, index: int) -> list[ReadBack | None]:
     wanted = container.requested
     kernel = container.kernel or KernelLimits()
-    engine = container.engine
+    said = container.engine
     held: list[int | None] = [None] * 3
-    if engine is not None:
-        held = [engine.memory_bytes or 0, engine.memory_swap_bytes or 0,
-                engine.memory_reservation_bytes or 0]  # fmt: skip
+    if said is not None:
+        held = [said.memory_bytes or 0, said.memory_swap_bytes or 0,
+                said.memory_reservation_bytes or 0]  # fmt: skip
+    swap = _size("--memory-swap", index, rules.swap_total_bytes(wanted), held[1],
+                 kernel.memory_swap_bytes)  # fmt: skip
+    if swap is not None and rules.not_supported(wanted, engine):
+        # No mismatch: it is told as what the engine does not support.
+        swap = replace(swap, agrees=None)
     return [
         _size("--memory", index, wanted.memory_bytes, held[0], kernel.memory_bytes),
-        _size("--memory-swap", index, rules.swap_total_bytes(wanted), held[1],
-              kernel.memory_swap_bytes),
+        swap,
         _size("--memory-reservation", index, wanted.memory_reservation_bytes, held[2],
               kernel.memory_reservation_bytes),
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 import time
 from typing import Any, Protocol
 
@@ -215,6 +216,8 @@ def _death(container: Container, when: str) -> TrialEndedError:
     ended = _exit(container, REPORT_TIMEOUT_S)
     if ended.oom_killed:
         return TrialEndedError(Outcome.OOM_KILLED, f"the workload was OOM-killed {when}")
+    if ended.oom_killed is None and ended.exit_code == 128 + signal.SIGKILL:
+        when += " (this engine does not tell whether it was killed for memory)"
     said = f": {text}" if (text := container.stderr()) else ""
     return TrialEndedError(
         Outcome.FAILED, f"the workload ended with code {ended.exit_code} {when}{said}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from harness import limits as rules
 from harness.model import EngineFacts, HostConditions, HostFacts
 
 BUSY_LOAD_SHARE = 0.1
@@ -44,6 +45,7 @@ def examine(
     findings = [_engine(engine, obstacle)]
     if engine is not None:
         findings += [_cgroup(host, engine), _driver(engine), *_limits(engine)]
+        findings += [_swap_limit(engine, now), *_rootless(engine, now), *_podman(engine)]
     findings += [
         _root(now),
         _cpus(host),
@@ -88,6 +90,12 @@ def _cgroup(host: HostFacts, engine: EngineFacts) -> Finding:
 
 
 def _driver(engine: EngineFacts) -> Finding:
+    if engine.cgroup_driver == "none":
+        return Finding(
+            "driver", "bad", "none: the engine makes no cgroups, so no limit is in force",
+            "Rootless engines need cgroup v2 under systemd: boot with "
+            "systemd.unified_cgroup_hierarchy=1.",
+        )  # fmt: skip
     if engine.cgroup_driver == "systemd":
         return Finding(
             "driver", "note", "systemd: it rounds quotas up to 1 % of a CPU",
@@ -96,15 +104,83 @@ def _driver(engine: EngineFacts) -> Finding:
     return Finding("driver", "ok", engine.cgroup_driver)
 
 
+_SWAP = "swap limit"
+
+
 def _limits(engine: EngineFacts) -> list[Finding]:
     # The daemon's own warnings name each limit that the kernel does not offer.
-    missing = [text.removeprefix("WARNING: ") for text in engine.warnings if "limit" in text
-               or "cfs" in text or "cpuset" in text or "shares" in text]  # fmt: skip
+    missing = [text for text in engine.warnings if _SWAP not in text and ("limit" in text
+               or "cfs" in text or "cpuset" in text or "shares" in text)]  # fmt: skip
     if not missing:
         return [Finding("limits", "ok", "the engine reports every limit as supported")]
     return [
         Finding("limits", "note", text, "Not exercisable here: the kernel or its boot options "
                 "lack it.") for text in missing
+    ]  # fmt: skip
+
+
+def _swap_limit(engine: EngineFacts, now: HostConditions) -> Finding:
+    """What the engine says of swap accounting, beside what this kernel has."""
+    told = next((text for text in engine.warnings if _SWAP in text), "")
+    if not told and now.swap_accounted is not False:
+        return Finding("swap limit", "ok", "the engine can limit swap")
+    if now.swap_accounted:
+        return Finding(
+            "swap limit", "note", f"{told}, says the engine; this kernel has it: an engine in the "
+            "root cgroup does not see it", "Start the engine as a service of systemd, or within a "
+            "cgroup of its own.",
+        )  # fmt: skip
+    return Finding(
+        "swap limit", "note", f"{told or 'none'}: --memory-swap is not in force",
+        "Boot with swapaccount=1, or a kernel with CONFIG_MEMCG_SWAP; until then swap is not "
+        "exercisable here.",
+    )  # fmt: skip
+
+
+NEEDED_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
+
+
+def _rootless(engine: EngineFacts, now: HostConditions) -> list[Finding]:
+    """A rootless engine has the controllers that systemd hands to its user, and no others."""
+    if not engine.rootless:
+        return []
+    if engine.cgroup_version == 1:
+        return [Finding(
+            "rootless", "bad", "the engine runs without root on cgroup v1, where no user is given "
+            "a controller: limits are ignored", "Boot with systemd.unified_cgroup_hierarchy=1, or "
+            "use the engine of root.",
+        )]  # fmt: skip
+    if now.delegated is None:
+        return [Finding(
+            "rootless", "note", "the engine runs without root; which controllers its user has been "
+            "given cannot be seen from here", "Run bench as that user, on the engine's host.",
+        )]  # fmt: skip
+    missing = [name for name in NEEDED_CONTROLLERS if name not in now.delegated]
+    if not missing:
+        return [Finding("rootless", "ok", "its user has been given the controllers "
+                        f"{', '.join(now.delegated)}")]  # fmt: skip
+    return [Finding(
+        "rootless", "bad", f"its user has not been given {', '.join(missing)}: those limits are "
+        "ignored", "Put [Service] and Delegate=cpu cpuset io memory pids into "
+        "/etc/systemd/system/user@.service.d/delegate.conf, then systemctl daemon-reload and log "
+        "in again.",
+    )]  # fmt: skip
+
+
+def _podman(engine: EngineFacts) -> list[Finding]:
+    """What Podman's compatible API does otherwise than Docker; see docs/decisions/021."""
+    if engine.name != rules.PODMAN:
+        return []
+    return [
+        Finding(
+            "Podman", "note", "its Docker-compatible API ignores --runtime and --memory-swap -1, "
+            "and does not tell OOM kills",
+            "bench takes neither from it: kills are counted in the kernel's files.",
+        ),
+        Finding(
+            "docker stats", "note", "Podman sends one in 5 s, without throttling or page cache",
+            "For some within each window give --duration 11 or more.",
+        ),
     ]  # fmt: skip
 
 

@@ -55,6 +55,10 @@ class EngineRefusedError(EngineError):
     """The engine answers, but refuses this one request: a trial that is not started."""
 
 
+class NotSupportedError(EngineError):
+    """The engine would take this request and then do something else: it is not made at all."""
+
+
 class MeasurementError(BenchError):
     """The host or the engine gave no valid measurement."""
 

@@ -88,12 +88,15 @@ def conditions() -> HostConditions:
     total = sum(times[:8])
     steal_share = times[7] / total if total else None
     meminfo = _read("/proc/meminfo")
+    root = os.geteuid() == 0
     return HostConditions(
-        root=os.geteuid() == 0,
+        root=root,
         load=os.getloadavg()[0],
         steal_share=steal_share,
         memory_available_bytes=_kib(meminfo, "MemAvailable"),
         swap_free_bytes=_kib(meminfo, "SwapFree"),
+        swap_accounted=cgroup.swap_accounted(),
+        delegated=None if root else cgroup.delegated_controllers(os.geteuid()),
     )
 
 

@@ -505,8 +505,13 @@ def _of_pressure(used: Use) -> Iterator[Finding]:
 def _of_limits(record: ContainerRecord, engine: EngineFacts, host: HostFacts) -> Iterator[Finding]:
     for one in check.readbacks(record, engine):
         if one.agrees is False:
+            again = (
+                "docker update sets it again."
+                if engine.name != rules.PODMAN
+                else "create it again."
+            )
             yield Finding("limits", "bad", one.text, "It was changed behind the engine's back: "
-                          "docker update sets it again.")  # fmt: skip
+                          f"{again}")  # fmt: skip
     force, kernel = record.effective or EffectiveLimits(), record.kernel or KernelLimits()
     for what, at, most in (
         ("CPU", force.cpus_at, f"{force.cpus or 0:g} CPUs"),

@@ -6,7 +6,7 @@ Worked out once for a run and kept as long as the run is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from harness import analysis, check
@@ -46,9 +46,11 @@ def _judged(run: Run) -> tuple[JudgedPoint, ...]:
     for trial in run.trials:
         by_point.setdefault(trial.point_id, []).append(trial)
     out = []
-    for summary in analysis.summarise(info.plan, run.trials, info.engine, info.host):
-        mine = by_point.get(summary.point.id, [])
-        held = readbacks(mine, info.engine)
+    for point in info.plan.points:
+        alone, engine = replace(info.plan, points=(point,)), info.engine_of(point)
+        mine = by_point.get(point.id, [])
+        (summary,) = analysis.summarise(alone, mine, engine, info.host)
+        held = readbacks(mine, engine)
         verdicts = (check.judge(summary, result, held) for result in summary.results)
         counted = tuple(trial for trial in mine if analysis.counts(trial))
         out.append(JudgedPoint(summary, counted, held, tuple(verdicts)))

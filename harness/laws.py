@@ -317,14 +317,23 @@ def _most_bytes(spec: ContainerSpec, given: Circumstances) -> tuple[float | None
     total = rules.swap_total_bytes(spec.limits)
     if total is None or total == memory:
         return float(memory), at, ""
-    if not given.host.swap_bytes:
-        return float(memory), at, "the host has no swap: only the limit's files can be checked"
-    if given.swap_accounted is False:
-        return float(memory), at, "this kernel does not account for swap (swapaccount=1 is not set)"
+    if why := _no_swap(spec.limits, given):
+        return float(memory), at, why
     swap = given.swap_bytes
     if total == UNLIMITED or total - memory > swap:
         return float(memory + swap), "host swap", ""
     return float(total), "--memory-swap", ""
+
+
+def _no_swap(limits: Limits, given: Circumstances) -> str:
+    """Why what was asked for beyond ``--memory`` cannot be had here; empty where it can."""
+    if why := rules.not_supported(limits, given.engine):
+        return why
+    if not given.host.swap_bytes:
+        return "the host has no swap: only the limit's files can be checked"
+    if given.swap_accounted is False:
+        return "this kernel does not account for swap (swapaccount=1 is not set)"
+    return ""
 
 
 def _kill(expected: int, text: str, source: str, refusal: str) -> Expectation:

@@ -12,7 +12,7 @@ import math
 import re
 
 from harness.errors import PlanError
-from harness.model import UNLIMITED, Limits
+from harness.model import UNLIMITED, EngineFacts, Limits
 
 DEFAULT_PERIOD_US = 100_000
 """The CFS period that Docker, runc and the kernel use where none is set."""
@@ -22,6 +22,8 @@ MIN_CPUS = 0.01
 MIN_MEMORY_BYTES = 6 * 1024 * 1024
 """The least ``--memory`` of engines since 20.10; 4 MiB before."""
 SHARES_RANGE = (2, 262_144)
+PODMAN = "Podman"
+"""``EngineFacts.name`` of Podman behind its Docker-compatible socket."""
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -101,6 +103,20 @@ def swap_total_bytes(limits: Limits) -> int | None:
     if not limits.memory_swap_bytes:
         return 2 * limits.memory_bytes
     return limits.memory_swap_bytes
+
+
+def not_supported(limits: Limits, engine: EngineFacts) -> str:
+    """What an engine takes without a word and does not do, in words; empty where there is none.
+
+    Podman's compatible API passes ``MemorySwap`` on only where it is positive (measured on 4.3:
+    -1 came out as twice the memory, in its inspect and in the kernel).
+    """
+    if engine.name == PODMAN and limits.memory_swap_bytes == UNLIMITED and limits.memory_bytes:
+        return (
+            f"not supported by this engine: {engine.name} {engine.version} takes --memory-swap -1 "
+            "for not set, which is twice --memory"
+        )
+    return ""
 
 
 def systemd_quota_us(quota: tuple[int, int]) -> int:

@@ -240,6 +240,7 @@ class EngineFacts:
     private: bool
     """True for the dockerd that ``bench engine start`` started."""
     warnings: tuple[str, ...] = ()
+    rootless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +278,11 @@ class HostConditions:
     memory_available_bytes: int = 0
     """MemAvailable: what can be used without swapping."""
     swap_free_bytes: int = 0
+    swap_accounted: bool | None = None
+    """Whether this kernel limits swap for each cgroup; None where that cannot be seen."""
+    delegated: tuple[str, ...] | None = None
+    """The controllers that this user's own cgroups may use (v2); None for root, who has them all,
+    and where that cannot be seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -586,6 +592,10 @@ class RunInfo:
     workload: WorkloadFacts
     sides: tuple[Side, ...] = ()
     """Two in an A/B run; ``engine`` is then that of the first."""
+
+    def engine_of(self, point: Point) -> EngineFacts:
+        """The engine that a point's trials ran on: in an A/B run that of its side."""
+        return next((one.engine for one in self.sides if one.name == point.side), self.engine)
 
 
 # --- what is concluded -------------------------------------------------------------------

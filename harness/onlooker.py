@@ -23,7 +23,8 @@ from harness.cgroup import (
     locate,
     memory_counters,
 )
-from harness.engine.containers import Exit, StatsStream
+from harness.engine.containers import Exit
+from harness.engine.stats import StatsStream
 from harness.errors import MeasurementError
 from harness.host import HostReader
 from harness.inspection import Observation

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +69,8 @@ class Surroundings:
     clock: Clock
     watch: Callable[[Sequence[Watched], str, float], Watch]
     """(containers, run, cadence in Hz) → who looks at them from outside; see ``harness.watch``."""
+    sides: Mapping[str, EngineFacts] = dataclasses.field(default_factory=dict)
+    """Of an A/B run: the facts of each side's own engine."""
 
 
 def real_surroundings(
@@ -76,6 +78,8 @@ def real_surroundings(
     facts: EngineFacts,
     host: HostFacts,
     local: Callable[[Sequence[Watched], Clock], Watch] = LocalWatch,
+    *,
+    sides: Mapping[str, EngineFacts] | None = None,
 ) -> Surroundings:
     """The kernel's own files and clocks; a sampler on the engine's host where they are not here."""
     clock = SystemClock()
@@ -90,7 +94,7 @@ def real_surroundings(
         except EngineRefusedError as refused:
             return BlindWatch(containers, clock, f"{why}; {refused.message.rstrip('.')}")
 
-    return Surroundings(engine, facts, host, clock, watch)
+    return Surroundings(engine, facts, host, clock, watch, sides or {})
 
 
 def run_plan(
@@ -123,7 +127,9 @@ def run_plan(
 
 
 def _examined(record: TrialRecord, plan: Plan, where: Surroundings) -> TrialRecord:
-    invalid, notes = validity.examine(record, plan, where.engine_facts, where.host_facts)
+    side = plan.point(record.point_id).side
+    engine = where.sides.get(side, where.engine_facts)
+    invalid, notes = validity.examine(record, plan, engine, where.host_facts)
     return dataclasses.replace(record, invalid=invalid, warnings=notes)
 
 

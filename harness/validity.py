@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import analysis, check, laws
+from harness import limits as rules
 from harness.model import (
     UNLIMITED,
     ContainerRecord,
@@ -219,6 +220,22 @@ def _steal(trial: TrialRecord, host: HostFacts) -> tuple[list[Note], list[str]]:
 
 
 def _readbacks(containers: Sequence[ContainerRecord], engine: EngineFacts) -> list[Note]:
+    unsupported = [rules.not_supported(container.requested, engine) for container in containers]
+    return [
+        *(
+            Note(
+                code="not-supported",
+                text=why,
+                remedy="leave that value out, or measure it on an engine that supports it",
+            )
+            for why in dict.fromkeys(unsupported)
+            if why
+        ),
+        *_altered(containers, engine),
+    ]
+
+
+def _altered(containers: Sequence[ContainerRecord], engine: EngineFacts) -> list[Note]:
     return [
         Note(
             code="readback",

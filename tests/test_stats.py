@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.engine import containers
+from harness.engine.stats import cpu_percent, memory_bytes, usable_frames
 
 
 def frame(
@@ -32,9 +33,7 @@ def frame(
 
 def test_cpu_percent_is_the_clis() -> None:
     # half a CPU over one second of two CPUs: 0.5e9 / 2e9 * 2 * 100
-    assert (
-        containers.cpu_percent(frame(1_500_000_000, 12_000_000_000, (1_000_000_000, 10**10))) == 50
-    )
+    assert cpu_percent(frame(1_500_000_000, 12_000_000_000, (1_000_000_000, 10**10))) == 50
 
 
 @pytest.mark.parametrize(
@@ -46,7 +45,7 @@ def test_cpu_percent_is_the_clis() -> None:
     ],
 )  # fmt: skip
 def test_frames_that_say_nothing_are_none_and_not_zero(stats: dict[str, Any]) -> None:
-    assert containers.cpu_percent(stats) is None
+    assert cpu_percent(stats) is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_frames_that_say_nothing_are_none_and_not_zero(stats: dict[str, Any]) ->
     ],
 )
 def test_memory_is_the_clis(memory: dict[str, Any], expected: int | None) -> None:
-    assert containers.memory_bytes({"memory_stats": memory}) == expected
+    assert memory_bytes({"memory_stats": memory}) == expected
 
 
 def test_only_frames_whose_whole_interval_lies_in_the_window_are_usable() -> None:
@@ -68,10 +67,10 @@ def test_only_frames_whose_whole_interval_lies_in_the_window_are_usable() -> Non
         (at, json.dumps(frame(i * 500, i * 2000 + 1, ((i - 1) * 500, (i - 1) * 2000 + 1))).encode())
         for i, at in enumerate((0, 10, 20, 30, 40))
     ]
-    found = containers.usable_frames(lines, start_ns=5, end_ns=35)
+    found = usable_frames(lines, start_ns=5, end_ns=35)
     assert [f.cpu_percent for f in found] == [50.0, 50.0]  # those at 20 and at 30
-    assert containers.usable_frames(lines, start_ns=11, end_ns=19) == ()
-    assert containers.usable_frames([(0, b"{garbage")], start_ns=-1, end_ns=1) == ()
+    assert usable_frames(lines, start_ns=11, end_ns=19) == ()
+    assert usable_frames([(0, b"{garbage")], start_ns=-1, end_ns=1) == ()
 
 
 def test_inspects_zeros_mean_not_set() -> None:

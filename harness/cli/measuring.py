@@ -47,7 +47,8 @@ def measure(
         spec.workload for point in plan.points for spec in point.containers
     )
     run = store.create(results, plan, host=host_facts, engine=facts, workload=workload, sides=sides)
-    where = runner.real_surroundings(engine, facts, host_facts)
+    engines = {side.name: side.engine for side in sides}
+    where = runner.real_surroundings(engine, facts, host_facts, sides=engines)
     try:
         with host.kept_from_the_oom_killer(), progress(plan) as observer:
             runner.run_plan(plan, run.info.name, where, run.keep, observer)

@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import socket
 import struct
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,15 +24,21 @@ import urllib3
 from harness import probe
 from harness.engine import image, packing
 from harness.engine.connect import Connection
-from harness.errors import EngineError, EngineRefusedError, MeasurementError, UsageError
-from harness.limits import SHARES_RANGE
+from harness.engine.stats import DockerStats, StatsStream
+from harness.errors import (
+    EngineError,
+    EngineRefusedError,
+    MeasurementError,
+    NotSupportedError,
+    UsageError,
+)
+from harness.limits import PODMAN, SHARES_RANGE
 from harness.model import (
     ContainerSpec,
     EngineFacts,
     Limits,
     ProgramImage,
     RunningContainer,
-    StatsFrame,
     Workload,
     WorkloadFacts,
 )
@@ -53,7 +57,8 @@ class Exit:
     """How a container ended, as the engine says."""
 
     exit_code: int
-    oom_killed: bool
+    oom_killed: bool | None
+    """None where this engine does not tell."""
 
 
 def _runtime_version(runtime: str, components: dict[str, str]) -> str:
@@ -61,14 +66,6 @@ def _runtime_version(runtime: str, components: dict[str, str]) -> str:
     said = components.get(runtime) or components.get(f"OCI Runtime ({runtime})", "")
     found = re.search(r"\d\S*", said.partition("\n")[0])
     return found[0] if found else "unknown"
-
-
-class StatsStream(Protocol):
-    """The docker stats stream of one container, collected in the background."""
-
-    def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
-        """The usable frames whose whole interval lies in the window (CLOCK_MONOTONIC)."""
-        ...
 
 
 class Container(Protocol):
@@ -164,6 +161,56 @@ def _engine_errors(doing: str) -> Iterator[None]:
         ) from error
 
 
+def facts_from(
+    info: dict[str, Any], version: dict[str, Any], connection: Connection
+) -> EngineFacts:
+    """The facts in the answers to ``/info`` and ``/version``."""
+    components = {c["Name"]: c.get("Version", "") for c in version.get("Components") or []}
+    runtime = info.get("DefaultRuntime") or "unknown"
+    return EngineFacts(
+        host=connection.host,
+        name=PODMAN if _is_podman(version) else "Docker",
+        version=version.get("Version", "unknown"),
+        api_version=connection.api.api_version,
+        cgroup_version=int(info.get("CgroupVersion") or 1),
+        cgroup_driver=info.get("CgroupDriver") or "unknown",
+        runtime=runtime,
+        runtime_version=_runtime_version(runtime, components),
+        storage_driver=info.get("Driver") or "unknown",
+        architecture=info.get("Architecture") or "unknown",
+        kernel=info.get("KernelVersion") or "unknown",
+        cpus=int(info.get("NCPU") or 0),
+        memory_bytes=int(info.get("MemTotal") or 0),
+        private=connection.private,
+        warnings=_warnings(info),
+        rootless=bool(info.get("Rootless"))  # Podman's
+        or any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
+    )
+
+
+def _is_podman(version: dict[str, Any]) -> bool:
+    return any(one["Name"] == "Podman Engine" for one in version.get("Components") or ())
+
+
+_SUPPORTED = {
+    "MemoryLimit": "No memory limit support",
+    "SwapLimit": "No swap limit support",
+    "CpuCfsQuota": "No cpu cfs quota support",
+    "CpuCfsPeriod": "No cpu cfs period support",
+    "CPUShares": "No cpu shares support",
+    "CPUSet": "No cpuset support",
+    "PidsLimit": "No pids limit support",
+}
+"""What ``/info`` says of each limit, and Docker's warning where it says no."""
+
+
+def _warnings(info: dict[str, Any]) -> tuple[str, ...]:
+    """The engine's own warnings, and those that Podman leaves to the flags."""
+    told = [str(one).removeprefix("WARNING: ") for one in info.get("Warnings") or ()]
+    missing = [text for flag, text in _SUPPORTED.items() if info.get(flag) is False]
+    return (*told, *(text for text in missing if text not in told))
+
+
 class DockerEngine:
     """The real engine: Docker's API on whatever ``engine.connect`` found."""
 
@@ -172,31 +219,36 @@ class DockerEngine:
         self._api = connection.api
         self._image_id: str | None = None
         self._programs: dict[ProgramImage, str] = {}
+        self._said_version: dict[str, Any] | None = None
+
+    def _podman(self) -> bool:
+        """Whether it is Podman that answers, which is asked once."""
+        if self._said_version is None:
+            with _engine_errors("tell its version"):
+                self._said_version = self._api.version()
+        return _is_podman(self._said_version)
+
+    def refuse_runtime(self, runtime: str | None) -> None:
+        """NotSupportedError where the engine would start a container with another runtime.
+
+        Podman starts all of them with its own default, whatever is asked for, even ``nosuch``.
+        """
+        if runtime is None or not self._podman():
+            return
+        facts = self.facts()
+        if runtime != facts.runtime:
+            raise NotSupportedError(
+                f"not supported by this engine: {facts.name} {facts.version} ignores --runtime "
+                f"{runtime} and starts each container with {facts.runtime}.",
+                "Name the runtime in a containers.conf, start a second service with it, and "
+                "compare the two with --engine-host.",
+            )
 
     def facts(self) -> EngineFacts:
         """``/info`` and ``/version`` of the engine."""
         with _engine_errors("tell its facts"):
             info, version = self._api.info(), self._api.version()
-        components = {c["Name"]: c.get("Version", "") for c in version.get("Components") or []}
-        podman = "Podman Engine" in components
-        runtime = info.get("DefaultRuntime") or "unknown"
-        return EngineFacts(
-            host=self._connection.host,
-            name="Podman" if podman else "Docker",
-            version=version.get("Version", "unknown"),
-            api_version=self._api.api_version,
-            cgroup_version=int(info.get("CgroupVersion") or 1),
-            cgroup_driver=info.get("CgroupDriver") or "unknown",
-            runtime=runtime,
-            runtime_version=_runtime_version(runtime, components),
-            storage_driver=info.get("Driver") or "unknown",
-            architecture=info.get("Architecture") or "unknown",
-            kernel=info.get("KernelVersion") or "unknown",
-            cpus=int(info.get("NCPU") or 0),
-            memory_bytes=int(info.get("MemTotal") or 0),
-            private=self._connection.private,
-            warnings=tuple(info.get("Warnings") or ()),
-        )
+        return facts_from(info, version, self._connection)
 
     def prepare_images(self, workloads: Iterable[Workload] = ()) -> WorkloadFacts:
         """Build the images that can be built here for the engine's architecture, and load them.
@@ -258,6 +310,7 @@ class DockerEngine:
 
     def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
         """Create it with the limits and with nothing else that it does not need."""
+        self.refuse_runtime(spec.runtime)
         program = spec.workload.program
         if self._image_id is None or (program and program.image not in self._programs):
             self.prepare_images([spec.workload])
@@ -291,7 +344,7 @@ class DockerEngine:
             stream = self._api.attach_socket(
                 created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
-        return DockerContainer(self._api, created["Id"], stream)
+        return DockerContainer(self._api, created["Id"], stream, tells_oom_kills=not self._podman())
 
     def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
         """Its host's /sys/fs/cgroup read-only and the host's cgroup namespace; nothing else.
@@ -328,7 +381,7 @@ class DockerEngine:
             stream = self._api.attach_socket(
                 created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
-        return DockerContainer(self._api, created["Id"], stream)
+        return DockerContainer(self._api, created["Id"], stream, tells_oom_kills=not self._podman())
 
     def remove_all(self, run: str | None) -> int:
         """Force-remove the containers that bear our label."""
@@ -375,7 +428,7 @@ class DockerEngine:
 
     def follow_stats(self, container_id: str) -> StatsStream:
         """Begin to collect docker stats of a container, ours or not."""
-        return _DockerStats(self._api, container_id)
+        return DockerStats(self._api, container_id)
 
     def how_it_ended(self, container_id: str) -> Exit | None:
         """How a container ended; None while it runs, or where it is gone."""
@@ -384,7 +437,16 @@ class DockerEngine:
                 state = self._api.inspect_container(container_id)["State"]
             except docker.errors.NotFound:
                 return None
-        return None if state["Running"] else Exit(state["ExitCode"], state["OOMKilled"])
+        return None if state["Running"] else _exit(state, tells_oom_kills=not self._podman())
+
+
+def _exit(state: dict[str, Any], *, tells_oom_kills: bool) -> Exit:
+    """How a container ended by its ``State``.
+
+    Podman's OOMKilled is false after a kill as well (measured on 4.3): there it means nothing.
+    """
+    killed = bool(state["OOMKilled"])
+    return Exit(int(state["ExitCode"]), killed if killed or tells_oom_kills else None)
 
 
 Listed = tuple[str, list[str], str]
@@ -463,12 +525,16 @@ def engine_settings(limits: Limits) -> dict[str, Any]:
 
 
 def limits_from_inspect(host_config: dict[str, Any]) -> Limits:
-    """Limits as the engine's ``inspect`` gives them; its zeros mean "not set"."""
+    """Limits as the engine's ``inspect`` gives them; its zeros mean "not set".
+
+    Quota and period beside NanoCpus are Podman's, which derives them; nobody can ask for both.
+    """
     nano = host_config.get("NanoCpus") or 0
+    swappiness = host_config.get("MemorySwappiness")
     return Limits(
         cpus=nano / 1e9 if nano else None,
-        cpu_quota_us=host_config.get("CpuQuota") or None,
-        cpu_period_us=host_config.get("CpuPeriod") or None,
+        cpu_quota_us=None if nano else host_config.get("CpuQuota") or None,
+        cpu_period_us=None if nano else host_config.get("CpuPeriod") or None,
         cpu_shares=host_config.get("CpuShares") or None,
         cpuset_cpus=host_config.get("CpusetCpus") or None,
         cpuset_mems=host_config.get("CpusetMems") or None,
@@ -476,7 +542,7 @@ def limits_from_inspect(host_config: dict[str, Any]) -> Limits:
         memory_swap_bytes=host_config.get("MemorySwap") or None,
         memory_reservation_bytes=host_config.get("MemoryReservation") or None,
         kernel_memory_bytes=host_config.get("KernelMemory") or None,
-        memory_swappiness=host_config.get("MemorySwappiness"),
+        memory_swappiness=None if swappiness == -1 else swappiness,  # -1: Podman's "not set"
         pids_limit=host_config.get("PidsLimit") or None,
     )
 
@@ -484,8 +550,11 @@ def limits_from_inspect(host_config: dict[str, Any]) -> Limits:
 class DockerContainer:
     """One real container, with its attached stream."""
 
-    def __init__(self, api: docker.APIClient, container_id: str, stream: Any) -> None:
+    def __init__(
+        self, api: docker.APIClient, container_id: str, stream: Any, *, tells_oom_kills: bool
+    ) -> None:
         self._api = api
+        self._tells_oom_kills = tells_oom_kills
         self._id = container_id
         self._stream = stream
         # The SDK wraps the hijacked connection; below it lies the socket (TLS has none below).
@@ -583,114 +652,39 @@ class DockerContainer:
 
     def follow_stats(self) -> StatsStream:
         """Begin to collect docker stats in a thread that sleeps in the socket."""
-        return _DockerStats(self._api, self._id)
+        return DockerStats(self._api, self._id)
 
     def wait(self, timeout_s: float) -> Exit:
         """How it ended; TimeoutError where it still runs after that time."""
         deadline = time.monotonic() + timeout_s
         while True:
-            with _engine_errors("tell how a container ended"):
-                state = self._api.inspect_container(self._id)["State"]
-            if not state["Running"]:
-                return Exit(int(state["ExitCode"]), bool(state["OOMKilled"]))
+            state = self._state(last=time.monotonic() >= deadline)
+            if state is not None and not state["Running"]:
+                return _exit(state, tells_oom_kills=self._tells_oom_kills)
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"the container still runs after {timeout_s:g} s")
             time.sleep(0.01)
 
+    def _state(self, *, last: bool) -> dict[str, Any] | None:
+        """Its state; None where the engine cannot tell at this moment and will be asked again.
+
+        Podman (4.3) reads /proc/PID/cgroup to describe a container, and answers 500 where the
+        process ends just then.
+        """
+        try:
+            with _engine_errors("tell how a container ended"):
+                state: dict[str, Any] = self._api.inspect_container(self._id)["State"]
+                return state
+        except EngineRefusedError as refused:
+            cause = refused.__cause__
+            if last or not (isinstance(cause, docker.errors.APIError) and cause.is_server_error()):
+                raise
+            return None
+
     def remove(self) -> None:
         """Close the stream, then kill and remove the container; gone already is well."""
-        with contextlib.suppress(OSError):
-            self._stream.close()
-            self._socket.close()  # the wrapper's close leaves it open
+        for opened in (self._stream, self._socket):  # the wrapper's close leaves the socket open
+            with contextlib.suppress(OSError):
+                opened.close()
         with _engine_errors("remove a container"), contextlib.suppress(docker.errors.NotFound):
             self._api.remove_container(self._id, force=True, v=True)
-
-
-class _DockerStats:
-    """Collects raw lines with their time of arrival; parses when asked, after the window."""
-
-    def __init__(self, api: docker.APIClient, container_id: str) -> None:
-        self._lines: list[tuple[int, bytes]] = []
-        self._open: Callable[[], Iterator[bytes]] = lambda: api.stats(
-            container_id, decode=False, stream=True
-        )
-        # A daemon thread: it ends with the stream, which ends with the container.
-        threading.Thread(target=self._collect, daemon=True).start()
-
-    def _collect(self) -> None:
-        pending = b""
-        with contextlib.suppress(Exception):  # a broken second source never breaks a trial
-            for chunk in self._open():
-                pending += chunk
-                *lines, pending = pending.split(b"\n")
-                now = time.monotonic_ns()
-                self._lines.extend((now, line) for line in lines if line.strip())
-
-    def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
-        """Usable frames inside the window: the first of a stream has no predecessor."""
-        return usable_frames(self._lines, start_ns, end_ns)
-
-
-def usable_frames(
-    lines: list[tuple[int, bytes]], start_ns: int, end_ns: int
-) -> tuple[StatsFrame, ...]:
-    """Frames that arrived in the window with their predecessor in it too.
-
-    A frame's rate spans the time from the frame before it (``preread``) to itself (``read``), so
-    both must lie in the window. The first frame of every stream has zeros for ``precpu``.
-    """
-    out: list[StatsFrame] = []
-    previous_ns: int | None = None
-    for arrived_ns, raw in lines:
-        if arrived_ns < start_ns:  # not even parsed: a stream may be followed for hours
-            previous_ns = arrived_ns
-            continue
-        try:
-            stats = json.loads(raw)
-        except ValueError:
-            continue
-        if previous_ns is not None and start_ns <= previous_ns and arrived_ns <= end_ns:
-            percent = cpu_percent(stats)
-            if percent is not None:
-                out.append(
-                    StatsFrame(
-                        read=str(stats.get("read", "")),
-                        cpu_percent=percent,
-                        memory_bytes=memory_bytes(stats),
-                        t_mono_ns=arrived_ns,
-                    )
-                )
-        previous_ns = arrived_ns
-    return tuple(out)
-
-
-def cpu_percent(stats: dict[str, Any]) -> float | None:
-    """CPU % as the docker CLI computes it (cli/command/container/stats_helpers.go).
-
-    (Δ container / Δ system) × online CPUs × 100; None where either difference is not positive:
-    then the frame says nothing (the CLI prints 0.00 %).
-    """
-    cpu, before = stats.get("cpu_stats") or {}, stats.get("precpu_stats") or {}
-    try:
-        used = cpu["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
-        system = cpu["system_cpu_usage"] - before["system_cpu_usage"]
-        online = cpu.get("online_cpus") or len(cpu["cpu_usage"].get("percpu_usage") or ())
-    except (KeyError, TypeError):
-        return None
-    if used < 0 or system <= 0 or not online:
-        return None
-    return float(used / system * online * 100.0)
-
-
-def memory_bytes(stats: dict[str, Any]) -> int | None:
-    """Memory as the docker CLI shows it: usage less inactive page cache; None if not told."""
-    memory = stats.get("memory_stats") or {}
-    usage = memory.get("usage")
-    if usage is None:
-        return None
-    detail = memory.get("stats") or {}
-    for key in ("total_inactive_file", "inactive_file"):  # v1, v2
-        cache = detail.get(key)
-        if cache is not None:
-            return int(usage - cache) if cache < usage else int(usage)
-    return int(usage)

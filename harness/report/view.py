@@ -132,6 +132,7 @@ def _headline(rows: list[Row], status: Status) -> str:
             (abs(line.deviation.median), line.law)
             for row in rows for line in row.lines[:1]
             if line.deviation and line.law and not line.law.is_ceiling
+            and (line.law.low or line.law.high)  # else it holds or does not: no error to speak of
             and math.isfinite(line.deviation.median)
         ]  # fmt: skip
         # Of a share, a ratio and a size none is the largest.
@@ -180,6 +181,13 @@ def _remarks(run: Run, rows: list[Row]) -> tuple[str, ...]:
                 f"{row.summary.point.id} wants every CPU that it may use: judged against "
                 f"{line.promised:.3f}, what others leave of {line.law.capacity_cpus:g}."
             )
+    # Where a limit did nothing, no law tells it: it is no deviation, and must not pass in silence.
+    out += dict.fromkeys(
+        f"{one.option} {one.requested}: the engine holds {one.engine}, the kernel {one.kernel}."
+        for row in rows
+        for one in row.readbacks
+        if one.kernel.endswith(": ignored")
+    )
     deviations = [line.deviation for row in rows for line in row.lines if line.deviation]
     if info.plan.quick:
         out.append("--quick: few and short trials, so the intervals are wide.")

@@ -1,0 +1,139 @@
+"""docker stats: one container's stream, read in the background, and the CLI's formulas.
+
+A stream's frames come once a second from Docker and once in 5 s from Podman, whatever is asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from datetime import datetime
+from typing import Any, Protocol
+
+import docker
+
+from harness.model import StatsFrame
+
+
+class StatsStream(Protocol):
+    """The docker stats stream of one container, collected in the background."""
+
+    def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
+        """The usable frames whose whole interval lies in the window (CLOCK_MONOTONIC)."""
+        ...
+
+
+class DockerStats:
+    """Collects raw lines with their time of arrival; parses when asked, after the window."""
+
+    def __init__(self, api: docker.APIClient, container_id: str) -> None:
+        self._lines: list[tuple[int, bytes]] = []
+        self._api, self._id = api, container_id
+        # A daemon thread: it ends with the stream, which ends with the container.
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def _collect(self) -> None:
+        pending = b""
+        # By the SDK's session and not its stats(): that one (7.2) leaves the connection of a stream
+        # that breaks, as where the engine is killed, to the garbage collector.
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self._id}/stats"
+        with (
+            contextlib.suppress(Exception),  # a broken second source never breaks a trial
+            self._api.get(url, params={"stream": True}, stream=True,
+                          timeout=self._api.timeout) as answer,
+        ):  # fmt: skip
+            if answer.status_code != 200:
+                return
+            for chunk in answer.raw.stream(None):
+                pending += chunk
+                *lines, pending = pending.split(b"\n")
+                now = time.monotonic_ns()
+                self._lines.extend((now, line) for line in lines if line.strip())
+
+    def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
+        """Usable frames inside the window: the first of a stream has no predecessor."""
+        return usable_frames(self._lines, start_ns, end_ns)
+
+
+def usable_frames(
+    lines: list[tuple[int, bytes]], start_ns: int, end_ns: int
+) -> tuple[StatsFrame, ...]:
+    """Frames that arrived in the window with their predecessor in it too.
+
+    A frame's rate spans the time from the frame before it (``preread``) to itself (``read``), so
+    both must lie in the window. The first frame of a stream has none before it: zeros for
+    ``precpu`` (Docker), or a reading a millisecond earlier (Podman).
+    """
+    out: list[StatsFrame] = []
+    previous_ns: int | None = None
+    for arrived_ns, raw in lines:
+        if arrived_ns < start_ns:  # not even parsed: a stream may be followed for hours
+            previous_ns = arrived_ns
+            continue
+        try:
+            stats = json.loads(raw)
+        except ValueError:
+            continue
+        if previous_ns is not None and start_ns <= previous_ns and arrived_ns <= end_ns:
+            percent = cpu_percent(stats)
+            if percent is not None:
+                out.append(
+                    StatsFrame(
+                        read=str(stats.get("read", "")),
+                        cpu_percent=percent,
+                        memory_bytes=memory_bytes(stats),
+                        t_mono_ns=arrived_ns,
+                    )
+                )
+        previous_ns = arrived_ns
+    return tuple(out)
+
+
+def cpu_percent(stats: dict[str, Any]) -> float | None:
+    """CPU % as the docker CLI computes it (cli/command/container/stats_helpers.go).
+
+    (Δ container / Δ system) × online CPUs × 100; None where either difference is not positive:
+    then the frame says nothing (the CLI prints 0.00 %).
+
+    Podman's ``system_cpu_usage`` is the CPU time that was *used* on the host, not the time of its
+    CPUs (measured on 4.3: the CLI's formula makes 190 % of half a CPU on an idle host of two). Its
+    frames, known by a ``cpu`` of their own, are taken against the time between their two readings.
+    """
+    cpu, before = stats.get("cpu_stats") or {}, stats.get("precpu_stats") or {}
+    try:
+        used = cpu["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
+        if "cpu" in cpu:
+            system = _seconds_between(stats["preread"], stats["read"]) * 1e9
+            online = 1
+        else:
+            system = cpu["system_cpu_usage"] - before["system_cpu_usage"]
+            online = cpu.get("online_cpus") or len(cpu["cpu_usage"].get("percpu_usage") or ())
+    except (KeyError, TypeError, ValueError):
+        return None
+    if used < 0 or system <= 0 or not online:
+        return None
+    return float(used / system * online * 100.0)
+
+
+def _seconds_between(earlier: str, later: str) -> float:
+    """Between two time stamps as Go writes them (RFC 3339), to the microsecond."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def memory_bytes(stats: dict[str, Any]) -> int | None:
+    """Memory as the docker CLI shows it: usage less inactive page cache; None if not told.
+
+    Podman gives no detail, so that page cache counts in what it calls memory.
+    """
+    memory = stats.get("memory_stats") or {}
+    usage = memory.get("usage")
+    if usage is None:
+        return None
+    detail = memory.get("stats") or {}
+    for key in ("total_inactive_file", "inactive_file"):  # v1, v2
+        cache = detail.get(key)
+        if cache is not None:
+            return int(usage - cache) if cache < usage else int(usage)
+    return int(usage)

@@ -1,0 +1,283 @@
+"""Podman behind its Docker-compatible socket: a service of our own, beside whatever else runs.
+
+It has its own storage, settings, locks and socket in a folder of /tmp, and leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import store
+from harness.axes import Options
+from harness.engine import Connection, DockerEngine, find_engine
+from harness.errors import EngineError, EngineRefusedError, NotSupportedError
+from harness.model import ContainerSpec, Limits, Outcome, Point, Status, Workload
+from tests.docker.measuring import CPU_TOLERANCE, execute
+from tests.docker.test_engine import left_of
+from tests.docker.test_sweep_cpu import BENCH, bench_env, ours, wait_for_trials
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a Podman whose limits bind takes root"),
+]
+
+MIB = 1 << 20
+# crun refuses a host that mounts cgroup v2 beside v1. The other settings keep to what a container
+# that tests run in allows, and to files of our own.
+SETTINGS = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+runtime = "runc"
+"""
+
+
+def means() -> bool:
+    return all(shutil.which(name) for name in ("podman", "runc", "conmon"))
+
+
+def may_be_missing() -> bool:
+    required = os.environ.get("BENCH_REQUIRE_ENGINE", "") not in ("", "0")
+    return not required or os.environ.get("BENCH_INSTALL_ENGINE") == "never"
+
+
+@pytest.fixture(scope="module")
+def podman() -> Iterator[Connection]:
+    if not means():
+        if may_be_missing():
+            pytest.skip("podman and runc are not installed")
+        pytest.fail("podman and runc are required here and not installed")
+    cgroups = set(Path("/sys/fs/cgroup").glob("*/libpod_parent"))
+    # A short path: pytest's own are too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="lb-", dir="/tmp") as made:
+        folder = Path(made)
+        try:
+            with served(folder) as connection:
+                yield connection
+        finally:
+            for mount in reversed(mounts_below(folder)):
+                subprocess.run(["umount", mount], check=True)
+    assert left_of(folder) == []
+    for path in set(Path("/sys/fs/cgroup").glob("*/libpod_parent")) - cgroups:
+        for child in path.iterdir():
+            if child.is_dir():
+                child.rmdir()
+        path.rmdir()
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Connection]:
+    settings, log = folder / "containers.conf", folder / "log"
+    settings.write_text(SETTINGS)
+    host = f"unix://{folder}/podman.sock"
+    with log.open("wb") as out:
+        service = subprocess.Popen(
+            ["podman", "--root", folder / "root", "--runroot", folder / "run",
+             "--tmpdir", folder / "tmp", "system", "service", "--time=0", host],
+            env={**os.environ, "CONTAINERS_CONF": str(settings)}, stdin=subprocess.DEVNULL,
+            stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        connection = answering(host, service, log)
+        try:
+            yield connection
+        finally:
+            DockerEngine(connection).remove_all(None)
+            connection.api.close()
+    finally:
+        service.terminate()
+        service.wait(20)
+
+
+def answering(host: str, service: subprocess.Popen[bytes], log: Path) -> Connection:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            connection = find_engine(host)
+            assert connection is not None
+            return connection
+        except EngineError:
+            if service.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"podman's service does not answer: {log.read_text()}")
+            time.sleep(0.1)
+
+
+def mounts_below(folder: Path) -> list[str]:
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    return [where for line in lines if (where := line.split()[1]).startswith(f"{folder}/")]
+
+
+@pytest.fixture
+def engine(podman: Connection) -> DockerEngine:
+    return DockerEngine(podman)
+
+
+def test_it_says_who_it_is(engine: DockerEngine) -> None:
+    facts = engine.facts()
+    assert facts.name == "Podman"
+    assert facts.runtime == "runc"
+    assert facts.runtime_version[0].isdecimal()
+    assert facts.cgroup_driver == "cgroupfs"
+    assert not facts.rootless
+
+
+def test_the_command_measures_what_the_limits_promise(podman: Connection, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [BENCH, "sweep", "cpu", "--values", "0.5", "--duration", "2", "--repeats", "3", "--json"],
+        cwd=tmp_path, env=bench_env(podman), capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (point,) = result["points"]
+    assert point["valid"] == 3, result["rejected"]
+    assert abs(point["laws"][0]["error"]["median"]) <= CPU_TOLERANCE
+    assert all(limit["agrees"] for limit in point["limits"])
+    run = store.load(tmp_path / result["path"])
+    assert run.info.engine.name == "Podman"
+    assert {note.code for trial in run.trials for note in trial.warnings} <= {"foreign-cpu"}
+    # NanoCpus comes back with quota and period beside it: one limit all the same. A swappiness
+    # that nobody set comes back as 0.
+    held = run.trials[0].containers[0].engine
+    assert held is not None
+    assert dataclasses.replace(held, memory_swappiness=None) == Limits(cpus=0.5, pids_limit=1100)
+    assert ours(podman) == []
+
+
+@pytest.mark.parametrize(
+    ("sweep", "value", "point", "metric"),
+    [
+        ("quota", "50000", "quota=50000", "cpus"),
+        ("cpuset", "0", "cpuset=0", "cpus"),
+        ("shares", "1024:512", "shares=1024:512", "ratio"),
+    ],
+)
+def test_the_other_limits_of_cpu(
+    engine: DockerEngine, sweep: str, value: str, point: str, metric: str
+) -> None:
+    found = execute(engine, sweep, Options(values=value, duration_s=2.0, repeats=2))
+    assert abs(found.error(point, metric)) <= 2 * CPU_TOLERANCE
+    assert not [n for r in found.records for n in r.warnings if n.code == "readback"]
+
+
+def test_memory_ends_where_it_must(engine: DockerEngine) -> None:
+    found = execute(engine, "memory", Options(values="32m", repeats=3))
+    assert found.outcomes("memory=32m") == [Outcome.OOM_KILLED] * 3
+    assert found.status("memory=32m", "oom_killed") is Status.CONFORMS
+    assert found.status("memory=32m", "reached_bytes") is Status.CONFORMS
+    # Podman says false after each of these kills: what counts is the kernel's own number.
+    assert [c.oom_killed for r in found.records for c in r.containers] == [None] * 3
+
+
+def test_unlimited_swap_is_told_as_not_supported(engine: DockerEngine) -> None:
+    found = execute(engine, "swap", Options(values="-1", repeats=1))
+    verdict = found.verdict("memory-swap=-1", "reached_bytes")
+    assert verdict.status is Status.NOT_EXERCISABLE
+    assert "not supported by this engine" in verdict.reason
+    (record,) = found.records
+    assert "not-supported" in {note.code for note in record.warnings}
+    # When this fails, Podman has learnt it: then limits.not_supported has to go.
+    kernel = record.containers[0].kernel
+    assert kernel is not None
+    assert kernel.memory_swap_bytes == 128 * MIB
+
+
+def one_point(spec: ContainerSpec) -> Iterable[Point]:
+    return [Point(id="p", axis="file", value="p", containers=(spec,))]
+
+
+def test_a_killed_pid_1_is_not_called_what_nobody_knows(engine: DockerEngine) -> None:
+    grower = Workload(name="memory", target_bytes=64 * MIB, victim="self")
+    limits = Limits(memory_bytes=16 * MIB, memory_swap_bytes=16 * MIB)
+    spec = ContainerSpec(limits=limits, workload=grower)
+    found = execute(engine, "file", Options(repeats=1), points_of=lambda _o, _c: one_point(spec))
+    (record,) = found.records
+    assert record.outcome is Outcome.FAILED
+    assert "code 137" in (record.failure or "")
+    assert "does not tell whether it was killed for memory" in (record.failure or "")
+
+
+def test_another_runtime_is_refused_and_not_ignored(engine: DockerEngine) -> None:
+    spec = ContainerSpec(limits=Limits(), runtime="crun")
+    with pytest.raises(NotSupportedError, match="ignores --runtime crun"):
+        engine.create(name="limitbench-runtime", run="runtime", spec=spec, deadline_s=5)
+    same = engine.create(
+        name="limitbench-runtime", run="runtime", deadline_s=5,
+        spec=dataclasses.replace(spec, runtime="runc"),
+    )  # fmt: skip
+    same.remove()
+
+
+def test_limits_that_it_refuses_are_told_in_its_words(engine: DockerEngine) -> None:
+    spec = ContainerSpec(limits=Limits(cpuset_cpus="4000"))
+    # Docker refuses with 400 at once, Podman with 500, or when the runtime starts it.
+    with pytest.raises(EngineRefusedError, match="4000"):
+        engine.create(name="limitbench-refused", run="refused", spec=spec, deadline_s=5).start()
+
+
+def test_docker_against_podman(
+    podman: Connection, engine_connection: Connection, tmp_path: Path
+) -> None:
+    if engine_connection.host == podman.host:
+        pytest.skip("there is one engine only")
+    sides = [f"--cpus 0.5 --engine-host {one.host}" for one in (engine_connection, podman)]
+    done = subprocess.run(
+        [BENCH, "ab", "--a", sides[0], "--b", sides[1], "--duration", "1", "--repeats", "5",
+         "--threads", "1", "--json"],
+        cwd=tmp_path, env=bench_env(engine_connection), capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 3), done.stderr  # 3: five trials may not tell "same"
+    told = json.loads(done.stdout)
+    (run,) = (store.load(path) for path in (tmp_path / "results").iterdir())
+    names = [side.engine.name for side in run.info.sides]
+    assert names[1] == "Podman"
+    cpus = next(one for one in told["comparisons"] if one["metric"] == "cpus")
+    assert cpus["before"] == pytest.approx(0.5, rel=CPU_TOLERANCE)
+    assert cpus["after"] == pytest.approx(0.5, rel=CPU_TOLERANCE)
+    assert math.isclose(cpus["change"], 0, abs_tol=2 * CPU_TOLERANCE)
+    assert ours(podman) == []
+    assert ours(engine_connection) == []
+
+
+def test_an_interrupt_leaves_no_container_and_clean_removes_what_a_crash_left(
+    podman: Connection, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [BENCH, "sweep", "cpu", "--values", "0.5", "--duration", "1", "--repeats", "50"],
+        cwd=tmp_path, env=bench_env(podman), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    wait_for_trials(tmp_path, 1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert ours(podman) == []
+
+    left = DockerEngine(podman).create(
+        name="limitbench-left", run="left", spec=ContainerSpec(limits=Limits()), deadline_s=60
+    )
+    left.start()
+    done = subprocess.run(
+        [BENCH, "clean", "--json"], env=bench_env(podman), cwd=tmp_path, capture_output=True,
+        text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["removed"] == 1
+    assert ours(podman) == []
+    left.remove()
