@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
-from harness import agenda, analysis, check, runner
+from harness import agenda, analysis, axes, check, judged, runner, store
 from harness import plan as planning
 from harness.axes import Options
+from harness.digest import sided
 from harness.errors import EngineError
-from harness.model import Outcome, Plan, Status, TrialRecord
-from tests.fakes import ENGINE_FACTS, HOST_FACTS, World
+from harness.model import Outcome, Plan, Side, Status, TrialRecord
+from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
 
 
 @dataclass
@@ -144,3 +146,29 @@ def test_a_tiny_quota_may_take_its_time_to_start() -> None:
     tiny, one = (runner.start_timeout_s(point.containers[0]) for point in plan.points)
     assert tiny > one
     assert tiny == pytest.approx(30)
+
+
+def test_each_side_of_an_ab_run_is_judged_by_its_own_engine(tmp_path: Path) -> None:
+    # systemd would hold 51000 for 0.505 CPUs, and the fake kernel holds 50500 on both sides.
+    other = replace(ENGINE_FACTS, cgroup_driver="systemd")
+    plan = planning.build(
+        "ab", Options(values="0.505", repeats=2), host_cpus=2,
+        points_of=lambda options, cpus: (
+            sided(point, side) for side in "ab" for point in axes.find("cpu").points(options, cpus)
+        ),
+    )  # fmt: skip
+    sides = tuple(
+        Side(name=name, options="", engine=engine)
+        for name, engine in (("a", ENGINE_FACTS), ("b", other))
+    )
+    run = store.create(tmp_path, plan, host=HOST_FACTS, engine=ENGINE_FACTS,
+                       workload=WORKLOAD_FACTS, sides=sides)  # fmt: skip
+    where = replace(World().surroundings(), sides={one.name: one.engine for one in sides})
+    runner.run_plan(plan, run.info.name, where, run.keep, runner.Observer())
+    run.finish("finished")
+    loaded = store.load(run.path)
+    for trial in loaded.trials:
+        noted = "readback" in {note.code for note in trial.warnings}
+        assert noted == trial.point_id.startswith("b: ")
+    agreed = {one.summary.point.side: one.readbacks[0].agrees for one in judged.points(loaded)}
+    assert agreed == {"a": True, "b": False}

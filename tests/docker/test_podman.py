@@ -91,7 +91,7 @@ def served(folder: Path) -> Iterator[Connection]:
             ["podman", "--root", folder / "root", "--runroot", folder / "run",
              "--tmpdir", folder / "tmp", "system", "service", "--time=0", host],
             env={**os.environ, "CONTAINERS_CONF": str(settings)}, stdin=subprocess.DEVNULL,
-            stdout=out, stderr=out,
+            stdout=out, stderr=out, cwd=folder,  # conmon leaves a file `oom` where it started
         )  # fmt: skip
     try:
         connection = answering(host, service, log)
