@@ -36,8 +36,7 @@ class DockerStats:
 
     def _collect(self) -> None:
         pending = b""
-        # By the SDK's session and not its stats(): that one (7.2) leaves the connection of a stream
-        # that breaks, as where the engine is killed, to the garbage collector.
+        # Not by the SDK's stats(), which (7.2) never closes its response.
         url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self._id}/stats"
         with (
             contextlib.suppress(Exception),  # a broken second source never breaks a trial
