@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gc
 import hashlib
 import json
 import os
@@ -18,13 +17,11 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from harness.engine import (
     Connection,
@@ -203,23 +200,6 @@ def test_a_socket_that_accepts_and_never_answers_does_not_hang(folder: Path) -> 
         with pytest.raises(NoAnswerError, match=r"no answer within 0\.3 s"):
             open_client(host, timeout_s=0.3)
         assert time.monotonic() - started < 2
-
-
-def test_a_client_whose_engine_was_killed_leaves_no_socket_open(folder: Path) -> None:
-    with engine_at(folder / "s") as host:
-        api = open_client(host)
-        assert api.version()["Version"]
-        api.close()
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        for nothing in ("refused", "missing"):
-            with pytest.raises(requests.ConnectionError):
-                api.version()
-            assert (folder / "s").exists() == (nothing == "refused")
-            (folder / "s").unlink(missing_ok=True)
-        del api
-        gc.collect()
-    assert [one.message for one in seen if one.category is ResourceWarning] == []
 
 
 @pytest.mark.parametrize("says", [b"[]", b"{}", b"<html>", b""])

@@ -13,7 +13,6 @@ import docker.tls
 import docker.utils
 import requests
 import urllib3
-from docker.transport import unixconn
 
 from harness.errors import UsageError
 
@@ -32,58 +31,22 @@ def open_client(
 ) -> docker.APIClient:
     """A client of the engine at ``host``, which has answered; NoAnswerError where it does not."""
     with _no_answer(timeout_s):
+        _knock(host, timeout_s)
         # The SDK's own version="auto" would ask with the long time-out, and keep its socket open
         # where that fails.
-        first = _client(host, docker.constants.MINIMUM_DOCKER_API_VERSION, timeout_s, tls)
+        first = docker.APIClient(
+            base_url=host,
+            version=docker.constants.MINIMUM_DOCKER_API_VERSION,
+            timeout=timeout_s,
+            tls=tls or False,
+        )
         try:
             version = first.version(api_version=False)["ApiVersion"]
         finally:
             first.close()
-        return _client(host, version, _REQUEST_TIMEOUT_S, tls)
-
-
-def _client(
-    host: str, version: str, timeout_s: float, tls: docker.tls.TLSConfig | None
-) -> docker.APIClient:
-    api = docker.APIClient(base_url=host, version=version, timeout=timeout_s, tls=tls or False)
-    address = docker.utils.parse_host(host)
-    if address.startswith("http+unix://"):
-        api.mount("http+docker://", _Adapter(address, timeout_s))
-    return api
-
-
-# The SDK (7.2) leaves the socket of a connection that fails, as every one does once its engine was
-# killed, to the garbage collector. Its classes have no types: mypy takes them for Any.
-
-
-class _UnixConnection(unixconn.UnixHTTPConnection):  # type: ignore[misc]
-    def connect(self) -> None:
-        """As the SDK's, and closed where nothing listens."""
-        opened = socket.socket(socket.AF_UNIX)
-        try:
-            opened.settimeout(self.timeout)
-            opened.connect(self.unix_socket)
-        except BaseException:
-            opened.close()
-            raise
-        self.sock = opened
-
-
-class _UnixPool(unixconn.UnixHTTPConnectionPool):  # type: ignore[misc]
-    def _new_conn(self) -> _UnixConnection:
-        return _UnixConnection(self.base_url, self.socket_path, self.timeout)
-
-
-class _Adapter(unixconn.UnixHTTPAdapter):  # type: ignore[misc]
-    def get_connection(self, url: str, proxies: object = None) -> _UnixPool:
-        """As the SDK's, with pools of our connections."""
-        with self.pools.lock:
-            pool = self.pools.get(url)
-            if pool is None:
-                pool = _UnixPool(url, self.socket_path, self.timeout, maxsize=self.max_pool_size)
-                self.pools[url] = pool
-            found: _UnixPool = pool
-            return found
+        return docker.APIClient(
+            base_url=host, version=version, timeout=_REQUEST_TIMEOUT_S, tls=tls or False
+        )
 
 
 def engine_version(host: str) -> str:
@@ -107,6 +70,15 @@ def _no_answer(timeout_s: float) -> Iterator[None]:
     except (docker.errors.DockerException, requests.RequestException, OSError,
             urllib3.exceptions.HTTPError) as error:  # fmt: skip
         raise NoAnswerError(_why(error, timeout_s)) from error
+
+
+def _knock(host: str, timeout_s: float) -> None:
+    """OSError where nothing listens at a socket's path; the SDK (7.2) would leak its own then."""
+    address = docker.utils.parse_host(host)
+    if address.startswith("http+unix://"):
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(timeout_s)
+            knocking.connect(address.removeprefix("http+unix://"))
 
 
 def check_address(host: str, source: str) -> None:

@@ -389,7 +389,8 @@ class DockerEngine:
         with _engine_errors("remove containers"):
             found = self._api.containers(all=True, filters={"label": label})
             for container in found:
-                _remove(self._api, container["Id"])
+                with contextlib.suppress(docker.errors.NotFound):
+                    self._api.remove_container(container["Id"], force=True, v=True)
         return len(found)
 
     # --- containers of others: looked at, never touched ---
@@ -682,34 +683,8 @@ class DockerContainer:
 
     def remove(self) -> None:
         """Close the stream, then kill and remove the container; gone already is well."""
-        # The answer that the SDK keeps beside the wrapper closes what it holds of the connection;
-        # the wrapper's own close leaves the socket open.
-        answer = getattr(self._stream, "_response", None)
-        for opened in (answer, self._stream, self._socket):
+        for opened in (self._stream, self._socket):  # the wrapper's close leaves the socket open
             with contextlib.suppress(OSError):
-                if opened is not None:
-                    opened.close()
-        with _engine_errors("remove a container"):
-            _remove(self._api, self._id)
-
-
-REMOVE_TIMEOUT_S = 5.0
-
-
-def _remove(api: docker.APIClient, container_id: str) -> None:
-    """Kill and remove a container; gone already is well.
-
-    Podman (4.3) kills it by a signal that it refuses, with 500, to one that ends just then; asked
-    again it removes it.
-    """
-    deadline = time.monotonic() + REMOVE_TIMEOUT_S
-    while True:
-        try:
-            api.remove_container(container_id, force=True, v=True)
-            return
-        except docker.errors.NotFound:
-            return
-        except docker.errors.APIError as error:
-            if not error.is_server_error() or time.monotonic() >= deadline:
-                raise
-            time.sleep(0.05)
+                opened.close()
+        with _engine_errors("remove a container"), contextlib.suppress(docker.errors.NotFound):
+            self._api.remove_container(self._id, force=True, v=True)

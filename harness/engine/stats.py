@@ -36,7 +36,8 @@ class DockerStats:
 
     def _collect(self) -> None:
         pending = b""
-        # Not by the SDK's stats(), which (7.2) never closes its response.
+        # By the SDK's session and not its stats(): that one (7.2) leaves the connection of a stream
+        # that breaks, as where the engine is killed, to the garbage collector.
         url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self._id}/stats"
         with (
             contextlib.suppress(Exception),  # a broken second source never breaks a trial
