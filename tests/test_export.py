@@ -130,4 +130,4 @@ def test_one_frame_goes_to_stdout(tmp_path: Path) -> None:
     one_line(bench("export", "--output", "-", cwd=tmp_path), 2, "--frame")
     one_line(bench("export", "--frame", "trails", cwd=tmp_path), 2, "no frame 'trails'", "trials")
     (tmp_path / "file").write_text("kept")
-    one_line(bench("export", "folder file", "file", cwd=tmp_path), 2, "--output")
+    one_line(bench("export", "--output", "file", cwd=tmp_path), 2, "folder file")
