@@ -255,8 +255,8 @@ def test_what_cannot_be_written_is_told_with_a_remedy(tmp_path: Path) -> None:
     quick_run(tmp_path)
     (tmp_path / "file").write_text("kept")
     for command in (("report", "--output", "file/x.html"), ("plot", "--output", "file/x")):
-        one_line(bench(*command, cwd=tmp_path), 2, "cannot", "file")
-    one_line(bench("report", "directory", "another place", ".", cwd=tmp_path), 2, "--output")
+        one_line(bench(*command, cwd=tmp_path), 2, "cannot", "file", "another place")
+    one_line(bench("report", "--output", ".", cwd=tmp_path), 2, "directory", "another place")
     assert (tmp_path / "file").read_text() == "kept"
     assert bench("report", "--output", "/dev/null", cwd=tmp_path).returncode == 0
     assert Path("/dev/null").is_char_device()
