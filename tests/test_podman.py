@@ -160,6 +160,33 @@ def test_a_container_that_ends_while_it_is_described_is_asked_for_again() -> Non
         always.wait(0.05)
 
 
+def test_a_container_that_ends_while_it_is_removed_is_removed_all_the_same() -> None:
+    class Removing(Api):
+        asked = 0
+        answers: tuple[int, ...] = ()
+
+        def remove_container(self, _id: str, **_options: bool) -> None:
+            self.asked += 1
+            if self.asked <= len(self.answers):
+                raise refused(self.answers[self.asked - 1])
+
+    class Stream:
+        def close(self) -> None:
+            pass
+
+    def removing(*answers: int) -> Removing:
+        api = Removing()
+        api.answers = answers
+        DockerContainer(
+            cast(docker.APIClient, api), "some", Stream(), tells_oom_kills=False
+        ).remove()
+        return api
+
+    assert removing(500, 500).asked == 3
+    with pytest.raises(EngineRefusedError):
+        removing(409)
+
+
 def test_a_runtime_that_it_would_ignore_is_refused() -> None:
     engine = DockerEngine(connected(Api()))
     engine.refuse_runtime(None)

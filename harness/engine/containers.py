@@ -389,8 +389,7 @@ class DockerEngine:
         with _engine_errors("remove containers"):
             found = self._api.containers(all=True, filters={"label": label})
             for container in found:
-                with contextlib.suppress(docker.errors.NotFound):
-                    self._api.remove_container(container["Id"], force=True, v=True)
+                _remove(self._api, container["Id"])
         return len(found)
 
     # --- containers of others: looked at, never touched ---
@@ -686,5 +685,27 @@ class DockerContainer:
         for opened in (self._stream, self._socket):  # the wrapper's close leaves the socket open
             with contextlib.suppress(OSError):
                 opened.close()
-        with _engine_errors("remove a container"), contextlib.suppress(docker.errors.NotFound):
-            self._api.remove_container(self._id, force=True, v=True)
+        with _engine_errors("remove a container"):
+            _remove(self._api, self._id)
+
+
+_REMOVE_TIMEOUT_S = 5.0
+
+
+def _remove(api: docker.APIClient, container_id: str) -> None:
+    """Kill and remove a container; gone already is well.
+
+    Podman (4.3) kills it by a signal that it refuses, with 500, to one that ends just then; asked
+    again it removes it.
+    """
+    deadline = time.monotonic() + _REMOVE_TIMEOUT_S
+    while True:
+        try:
+            api.remove_container(container_id, force=True, v=True)
+            return
+        except docker.errors.NotFound:
+            return
+        except docker.errors.APIError as error:
+            if not error.is_server_error() or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
