@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import json
-import socketserver
-import threading
-import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +15,7 @@ import requests
 from harness import check, laws, limits, validity
 from harness.engine import Connection, DockerEngine
 from harness.engine.containers import DockerContainer, facts_from, limits_from_inspect
-from harness.engine.stats import DockerStats, cpu_percent, memory_bytes, usable_frames
+from harness.engine.stats import cpu_percent, memory_bytes, usable_frames
 from harness.errors import EngineRefusedError, NotSupportedError
 from harness.model import (
     UNLIMITED,
@@ -240,40 +234,3 @@ def test_each_record_of_it_bears_the_reason() -> None:
 
 
 # --- a stream whose engine is killed -----------------------------------------------------------
-
-
-@pytest.fixture
-def breaking_engine(tmp_path: Path) -> Iterator[str]:
-    """An engine that sends a frame of a stream, and is gone in the middle of the next."""
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            while self.rfile.readline().strip():
-                pass
-            frame = json.dumps(recorded("stats")[0]["frame"]).encode() + b"\n"
-            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-            self.wfile.write(head + f"{len(frame):x}\r\n".encode() + frame + b"\r\n")
-            self.wfile.write(b"ffff\r\n{half")
-
-    path = f"{tmp_path}/s"
-    with socketserver.ThreadingUnixStreamServer(path, Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"unix://{path}"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_stream_that_breaks_leaves_no_open_socket(breaking_engine: str) -> None:
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        api = docker.APIClient(base_url=breaking_engine, version="1.41", timeout=5)
-        before = threading.active_count()
-        stream = DockerStats(api, "some")
-        deadline = time.monotonic() + 5
-        while threading.active_count() >= before + 1 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        api.close()
-        del stream, api
-        gc.collect()
-    assert [str(one.message) for one in seen if one.category is ResourceWarning] == []

@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SUITES = ("bookworm", "forky")
-"""Those that the tests were seen to pass in; others are Debian's names for them too."""
+"""Those that were built and booted; Debian's other names may do as well."""
 
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
