@@ -231,6 +231,3 @@ def test_each_record_of_it_bears_the_reason() -> None:
     assert [note.code for note in notes] == ["not-supported"]
     _, notes = validity.examine(trial, plan, ENGINE_FACTS, HOST_FACTS)
     assert [note.code for note in notes] == ["readback"]
-
-
-# --- a stream whose engine is killed -----------------------------------------------------------
