@@ -66,7 +66,7 @@ def execute(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     document = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # half typed
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as aside:
         # Over sockets in a folder of its own: over TCP, every user of the host could listen.
         kernel = AsyncKernelManager(
             kernel_name="python3", transport="ipc", connection_file=f"{folder}/kernel.json"
@@ -76,15 +76,19 @@ def execute(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
             resources={"metadata": {"path": str(path.resolve().parent)}},
         )  # fmt: skip
         try:
-            # As where nbclient makes the kernel itself: it also ends it, come what may.
-            client.execute(env=dict(environ), cleanup_kc=True)
+            # As where nbclient makes the kernel itself: it also ends it, come what may. What its
+            # libraries say there (ZeroMQ, when it is ended amid a message) is not the cells'.
+            client.execute(env=dict(environ), stderr=aside, cleanup_kc=True)
         except CellExecutionError as error:
             said = f"{path.name}: {_ANSI.sub('', error.evalue)}"
             if error.ename in ("UsageError", "ResultsError"):  # the run is another than it needs
                 raise UsageError(said, "") from None
             raise NotebookError(f"{said} ({error.ename})", "`bench notebook` opens it.") from None
         except (DeadKernelError, TimeoutError) as error:
-            raise NotebookError(f"{path.name}: {error}", "See the terminal's output.") from None
+            aside.seek(0)
+            lines = aside.read().decode(errors="replace").splitlines()
+            said = f"Its kernel said: {lines[-1]}" if lines else "Its kernel said nothing."
+            raise NotebookError(f"{path.name}: {error}", said) from None
     del document.metadata["language_info"]  # of this Python: the same notebook stays the same
     for cell in document.cells:
         cell.metadata.pop("execution", None)  # the time of day of each cell

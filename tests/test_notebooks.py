@@ -106,21 +106,34 @@ def test_one_runs_for_a_run_of_the_user_s(tmp_path: Path) -> None:
     assert all(cell["execution_count"] for cell in document["cells"] if cell["cell_type"] == "code")
 
 
+def of_one_cell(folder: Path, source: str) -> Path:
+    cell: dict[str, Any] = {
+        "cell_type": "code", "id": "a", "metadata": {}, "source": source, "outputs": [],
+        "execution_count": None,
+    }  # fmt: skip
+    path = folder / "one.ipynb"
+    path.write_text(
+        json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    return path
+
+
 @pytest.mark.slow
 def test_a_cell_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
     measured(tmp_path / "results", options=Options(values="0.5", repeats=1, duration_s=1))
     result = bench("notebook", "--notebook", "03", "cpu", "--execute", cwd=tmp_path)
     one_line(result, 2, "03-shares-and-cpusets.ipynb", "did not vary shares or cpuset")
-    broken = tmp_path / "broken.ipynb"
-    cell: dict[str, Any] = {
-        "cell_type": "code", "id": "a", "metadata": {}, "source": "1 / 0", "outputs": [],
-        "execution_count": None,
-    }  # fmt: skip
-    broken.write_text(
-        json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
-    )
+    # What the kernel's own libraries say as it goes is not for this terminal.
+    broken = of_one_cell(tmp_path, 'import os; os.write(2, b"Assertion failed\\n"); 1 / 0')
     result = bench("notebook", "--notebook", str(broken), "--execute", cwd=tmp_path)
-    one_line(result, 70, "broken.ipynb", "division by zero", "ZeroDivisionError")
+    one_line(result, 70, "one.ipynb", "division by zero", "ZeroDivisionError")
+
+
+@pytest.mark.slow
+def test_a_kernel_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
+    dying = of_one_cell(tmp_path, 'import os; os.write(2, b"out of luck\\n"); os._exit(3)')
+    result = bench("notebook", "--notebook", str(dying), "--execute", cwd=tmp_path)
+    one_line(result, 70, "one.ipynb", "Kernel died", "out of luck")
 
 
 def test_a_notebook_that_is_not_there(tmp_path: Path) -> None:
