@@ -34,6 +34,7 @@ def samples(monkeypatch: pytest.MonkeyPatch) -> None:
 EXAMPLES = [test for test in doctest.DocTestFinder().find(api) if test.examples]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda test: test.name.rpartition(".")[2])
 def test_examples_are_true(example: doctest.DocTest) -> None:
     said: list[str] = []
@@ -49,6 +50,7 @@ def test_everything_that_is_offered_has_an_example_and_its_words() -> None:
         assert f"`harness.{name}`" in DOCS or f"`{name}`" in DOCS or f"{name}(" in DOCS
 
 
+@pytest.mark.slow
 def test_importing_harness_costs_nothing_until_something_is_asked_for() -> None:
     code = (
         "import sys, harness, json\n"

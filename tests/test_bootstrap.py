@@ -184,6 +184,7 @@ def test_a_copied_checkout_gets_a_venv_of_its_own(checkout: Checkout, tmp_path: 
     assert copy.steps() == [VENV, LOCK, PACKAGE]
 
 
+@pytest.mark.slow
 def test_two_first_calls_at_once_make_one_venv(checkout: Checkout) -> None:
     calls = [
         subprocess.Popen(

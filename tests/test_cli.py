@@ -39,6 +39,7 @@ def one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -
         assert word in result.stderr
 
 
+@pytest.mark.slow
 def test_help_lists_every_command_with_the_line_that_stands_in_its_own_help(tmp_path: Path) -> None:
     text = bench("--help", cwd=tmp_path).stdout
     for name, (_, line) in COMMANDS.items():
@@ -62,6 +63,7 @@ def test_usage_errors(tmp_path: Path, args: tuple[str, ...], words: tuple[str, .
     one_line(bench(*args, cwd=tmp_path), 2, *words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -81,6 +83,7 @@ def test_impossible_sweeps_are_refused_before_an_engine_is_started(
     assert not (tmp_path / "engine").exists()
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_named_and_does_not_answer(tmp_path: Path) -> None:
     result = bench("sweep", "cpu", "--engine-host", NO_ENGINE, cwd=tmp_path)
     one_line(result, 4, "/nonexistent/docker.sock")
@@ -88,6 +91,7 @@ def test_an_engine_that_was_named_and_does_not_answer(tmp_path: Path) -> None:
     one_line(result, 4, "/nonexistent/docker.sock", "DOCKER_HOST")
 
 
+@pytest.mark.slow
 def test_a_dry_run_needs_no_engine_and_starts_none(tmp_path: Path) -> None:
     result = bench(
         "sweep", "cpu", "--dry-run", "--values", "0.5", cwd=tmp_path,
@@ -104,6 +108,7 @@ def test_a_dry_run_needs_no_engine_and_starts_none(tmp_path: Path) -> None:
     assert plan["trials"] == len(plan["order"])
 
 
+@pytest.mark.slow
 def test_old_runs_are_read_without_an_engine(tmp_path: Path) -> None:
     path = make_run(tmp_path / "results")
     assert path.name in bench("runs", cwd=tmp_path).stdout

@@ -17,6 +17,7 @@ from tests.test_cli import NO_ENGINE, bench, one_line
 from tests.test_inspection import observation, schedule
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [

@@ -502,6 +502,7 @@ def test_a_quota_larger_than_the_cpuset_is_named_where_it_throttles() -> None:
     assert "the quota is larger than the cpuset can use" in reason
 
 
+@pytest.mark.slow
 def test_a_quota_larger_than_the_cpuset_is_known_from_a_run(tmp_path: Path) -> None:
     run = measured(tmp_path, "cpuset", options=Options(repeats=10))
 

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("required", "code"), [("", 0), ("1", 1)])
 def test_without_an_engine_or_the_means_to_get_one(
     tmp_path: Path, required: str, code: int

@@ -302,6 +302,7 @@ def test_it_keeps_no_lock_of_the_command_that_started_it(
     os.close(other)
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_start_waits_for_another_command_that_starts_or_stops_it(
     program: Callable[[str, str], Path], private_folder: Path
@@ -398,6 +399,7 @@ def test_a_folder_whose_sockets_would_have_too_long_a_path(
     assert not (folder / ("x" * 80)).exists()
 
 
+@pytest.mark.slow
 def test_the_commands_where_it_does_not_run(folder: Path, tmp_path: Path) -> None:
     where = {"BENCH_ENGINE_DIR": str(folder / "e")}
     status = bench("engine", "status", cwd=tmp_path, **where)

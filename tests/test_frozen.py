@@ -49,6 +49,7 @@ def test_its_numbers_are_what_they_were(run: Run) -> None:
         assert now[name] == pytest.approx(median, rel=1e-12), name
 
 
+@pytest.mark.slow
 def test_it_can_be_shown_in_every_form(run: Run) -> None:
     view = views.build(run)
     assert {row.summary.point.id for row in view.rows} == set(KNOWN["points"])

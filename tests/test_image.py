@@ -151,6 +151,7 @@ def test_probe_of_this_machine_runs() -> None:
     assert subprocess.check_output([probe.path, "--version"]) == b"probe 1\n"
 
 
+@pytest.mark.slow
 def test_second_call_takes_the_cached_binary(tmp_path: Path) -> None:
     said: list[str] = []
     first = probe_binary(HERE, cache=tmp_path, say=said.append)
@@ -165,6 +166,7 @@ def test_second_call_takes_the_cached_binary(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("tmp")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [("probe.h", "#define VERSION 1", "#define VERSION 2"), ("probe.c", '"probe %d', '"probe 2')],
@@ -183,6 +185,7 @@ def test_a_changed_source_or_header_is_compiled_anew(
     assert subprocess.check_output([after.path, "--version"]) == b"probe 2\n"
 
 
+@pytest.mark.slow
 def test_same_source_same_binary_wherever_it_lies(workloads: Path, tmp_path: Path) -> None:
     here = probe_binary(HERE, cache=tmp_path / "one")
     there = probe_binary(HERE, root=workloads, cache=tmp_path / "two")
@@ -190,6 +193,7 @@ def test_same_source_same_binary_wherever_it_lies(workloads: Path, tmp_path: Pat
     assert build_image(there) == build_image(here)
 
 
+@pytest.mark.slow
 def test_several_at_once_get_the_same_whole_binary(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: probe_binary(HERE, cache=tmp_path), range(4)))

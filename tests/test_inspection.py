@@ -118,6 +118,7 @@ def test_bursts_are_told_from_a_load_that_wants_more() -> None:
     assert "not throttled" in sentences(told(schedule(quota_ms=50, threads=1, busy_ms=30)))
 
 
+@pytest.mark.slow
 @given(quota_ms=st.integers(5, 90), threads=st.integers(1, 2), hz=st.sampled_from([100, 250, 1000]))
 def test_the_longest_stretch_is_right_to_within_two_samples(
     quota_ms: int, threads: int, hz: int

@@ -136,6 +136,7 @@ def test_a_kernel_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
     one_line(result, 70, "one.ipynb", "Kernel died", "out of luck")
 
 
+@pytest.mark.slow
 def test_a_notebook_that_is_not_there(tmp_path: Path) -> None:
     measured(tmp_path / "results", options=Options(values="0.5", repeats=1, duration_s=1))
     one_line(bench("notebook", "--notebook", "99", cwd=tmp_path), 2, "no notebook '99'", "01-")

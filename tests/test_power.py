@@ -76,6 +76,7 @@ def test_no_check_is_red_where_nothing_differs() -> None:
     assert sum(one.status is Change.SAME for one in ended) / CHECKS >= 0.8  # and mostly green
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "point"),
     [

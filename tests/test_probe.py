@@ -149,6 +149,7 @@ def test_listed_gaps_are_those_that_were_counted(probe: Path) -> None:
     assert left == []
 
 
+@pytest.mark.slow
 def test_no_more_gaps_are_listed_than_there_is_room_for(probe: Path) -> None:
     with spinning(probe, 1024, 20, "--gap-us", "10") as spinner:
         spinner.tell(f"go 0 {300 * MS}")
@@ -190,6 +191,7 @@ def test_a_stopped_process_shows_as_a_gap_of_every_thread(probe: Path) -> None:
         assert thread["cpu_ns"] <= (400 - 80) * MS
 
 
+@pytest.mark.slow
 def test_a_gap_across_an_edge_counts_with_what_lies_inside(probe: Path) -> None:
     with spinning(probe, 1) as spinner:
         # The window is 200 to 600 ms after go; off the CPU from 50 to 300 ms after it.
@@ -347,6 +349,7 @@ def test_help_is_the_usage_and_names_every_mode(probe: Path) -> None:
     assert "probe burst " in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [False, True], ids=["parked", "spinning"])
 def test_deadline(probe: Path, busy: bool) -> None:
     with spinning(probe, 2, 1) as spinner:
@@ -355,6 +358,7 @@ def test_deadline(probe: Path, busy: bool) -> None:
         assert spinner.process.wait(timeout=20) == 124
 
 
+@pytest.mark.slow
 def test_deadline_comes_though_its_signal_was_blocked(probe: Path) -> None:
     # A signal mask is inherited; the probe must not trust it.
     held = {signal.SIGALRM, signal.SIGTERM}

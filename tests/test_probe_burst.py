@@ -128,6 +128,7 @@ def test_an_overload_shows_in_the_response_times(probe: Path) -> None:
     assert report["response_max_ns"] >= 150 * MS
 
 
+@pytest.mark.slow
 def test_pieces_that_are_finished_after_the_window_count(probe: Path) -> None:
     # 40 pieces of 5 ms in 100 ms, by one thread; the other 100 ms and more are the grace.
     report = measure(probe, threads=1, cost_us=5000, rate_hz=400, window_ms=100, grace_ms=1900)
@@ -137,6 +138,7 @@ def test_pieces_that_are_finished_after_the_window_count(probe: Path) -> None:
     assert report["response_max_ns"] >= 90 * MS
 
 
+@pytest.mark.slow
 def test_a_stop_of_the_process_counts_for_every_piece_due_meanwhile(probe: Path) -> None:
     with loading(probe, rate_hz=1000) as burst:
         burst.tell(f"go 0 {400 * MS}")
@@ -154,6 +156,7 @@ def test_a_stop_of_the_process_counts_for_every_piece_due_meanwhile(probe: Path)
     assert sum(n for low, n in zip(edges, histogram, strict=False) if low >= 10 * MS) >= 60
 
 
+@pytest.mark.slow
 def test_poisson_arrivals_are_the_seed_s_and_not_even(probe: Path) -> None:
     def offered(seed: int) -> int:
         report = measure(
@@ -177,6 +180,7 @@ def test_a_window_in_which_nothing_is_due(probe: Path) -> None:
     assert sum(report["response_histogram"]) == 0
 
 
+@pytest.mark.slow
 def test_load_goes_on_after_the_window_and_not_before_go(probe: Path) -> None:
     for arrivals in ("fixed", "poisson"):
         with loading(probe, "--arrivals", arrivals, rate_hz=1000, cost_us=500) as burst:
@@ -241,6 +245,7 @@ def test_more_pieces_than_it_can_hold_are_refused_at_go(
         assert burst.end() == (2, "probe: more than 262144 pieces of work up to the window's end\n")
 
 
+@pytest.mark.slow
 def test_the_most_pieces_and_threads(probe: Path) -> None:
     report = measure(
         probe, threads=1024, rate_hz=100_000, cost_us=10, warmup_ms=1, window_ms=150, grace_ms=50

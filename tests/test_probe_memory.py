@@ -345,6 +345,7 @@ def test_the_child_ends_with_its_parent(
         wait_until_gone(child)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["child", "self"])
 def test_deadline(probe: Path, victim: str) -> None:
     with taking(probe, MIB, "--victim", victim, deadline_s=1) as memory:
@@ -352,6 +353,7 @@ def test_deadline(probe: Path, victim: str) -> None:
         assert memory.process.wait(timeout=20) == 124
 
 
+@pytest.mark.slow
 def test_the_child_has_the_deadline_of_its_own(probe: Path) -> None:
     with taking(probe, MIB, deadline_s=1) as memory:
         child = child_of(memory)

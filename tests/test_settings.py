@@ -17,6 +17,7 @@ def trials(folder: Path, *args: str, **environment: str) -> int:
     return int(result.stdout.rpartition(" = ")[2].split()[0])
 
 
+@pytest.mark.slow
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     assert trials(tmp_path) == 5
     (tmp_path / "pyproject.toml").write_text("[tool.bench.sweep]\nrepeats = 2\n")
@@ -28,6 +29,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_p
     assert trials(tmp_path, *given, BENCH_SWEEP_REPEATS="4") == 6
 
 
+@pytest.mark.slow
 def test_a_sweeps_own_file_stands_between_the_environment_and_the_settings(
     tmp_path: Path,
 ) -> None:
@@ -46,6 +48,7 @@ def test_variables_are_named_as_the_options_are_typed(tmp_path: Path) -> None:
     assert "3 points" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -25,6 +25,7 @@ DISTRIBUTIONS: dict[str, Draw] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
 @pytest.mark.parametrize("n", [5, 10])
 def test_the_interval_covers_as_often_as_it_says(draw: Draw, n: int) -> None:

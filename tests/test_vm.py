@@ -13,6 +13,7 @@ from tests.vm import image, machine
 from tests.vm.__main__ import ESSENTIAL, pytest_command
 
 
+@pytest.mark.slow
 def test_a_machine_that_does_not_power_off_is_ended(tmp_path: Path) -> None:
     told = tmp_path / "pid"
     # Deaf to SIGTERM, so that only SIGKILL is left; `exec` keeps its pid.

@@ -79,6 +79,7 @@ def started(probe: Path, root: Path, facts: EngineFacts, hz: float = 50.0) -> Si
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("host", "facts"), [(v1_host, ENGINE_FACTS), (v2_host, V2_FACTS)])
 def test_what_it_tells_is_what_is_read_here(
     probe: Path, tmp_path: Path, host: object, facts: EngineFacts
