@@ -337,8 +337,8 @@ STATE_FILES: dict[int, tuple[File, ...]] = {
         *(("cpuset", name) for name in ("cpuset.cpus.effective", "cpuset.cpus")),
         *(
             ("memory", f"memory.{name}")
-            for name in ("max", "swap.max", "low", "current", "peak", "swap.current", "events",
-                         "stat")
+            for name in ("max", "swap.max", "high", "low", "current", "peak", "swap.current",
+                         "events", "stat")
         ),
     ),
 }  # fmt: skip
@@ -566,6 +566,7 @@ def kernel_limits(paths: CgroupPaths) -> KernelLimits:
         memory_bytes=limit,
         memory_swap_bytes=total,
         memory_reservation_bytes=parse_int(_text(memory, "memory.low")),
+        memory_high_bytes=parse_int(_text(memory, "memory.high")),
     )
 
 
@@ -587,6 +588,7 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
     )
     memory = list(_sizes(paths, name))
     swap = list(_sizes(paths, swap_name)) if swap_name else []
+    high = list(_sizes(paths, "memory.high"))  # of v2 alone
     own = {paths.folder(controller) for controller in _CONTROLLERS}
 
     def at(folder: Path, controller: str) -> str:
@@ -595,6 +597,7 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
     tightest_cpus = min(cpus, default=None, key=lambda pair: pair[0])
     tightest = min(memory, default=None, key=lambda pair: pair[0])
     tightest_swap = min(swap, default=None, key=lambda pair: pair[0])
+    tightest_high = min(high, default=None, key=lambda pair: pair[0])
     return EffectiveLimits(
         cpus=tightest_cpus and tightest_cpus[0],
         cpus_at=at(tightest_cpus[1], "cpu") if tightest_cpus else "",
@@ -603,6 +606,8 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
         memory_at=at(tightest[1], "memory") if tightest else "",
         memory_swap_bytes=tightest_swap and tightest_swap[0],
         memory_swap_at=at(tightest_swap[1], "memory") if tightest_swap else "",
+        memory_high_bytes=tightest_high and tightest_high[0],
+        memory_high_at=at(tightest_high[1], "memory") if tightest_high else "",
     )
 
 
@@ -694,5 +699,6 @@ def memory_counters(paths: CgroupPaths) -> MemoryCounters:
         total_bytes=_sum(usage, swap),
         file_bytes=stat.get("file"),
         limit_hits=events.get("max"),
+        high_hits=events.get("high"),
         oom_kills=events.get("oom_kill"),
     )

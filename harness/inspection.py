@@ -103,6 +103,8 @@ class Use:
     limit_hits: int | None = None
     """In the window; ``limit_hits_ever`` since the container began; likewise the kills."""
     limit_hits_ever: int | None = None
+    high_hits: int | None = None
+    """In the window: so often it was slowed at memory.high (v2)."""
     oom_kills: int | None = None
     oom_kills_ever: int | None = None
     cpu_some: float | None = None
@@ -206,6 +208,11 @@ def _rows(record: ContainerRecord, engine: EngineFacts, host: HostFacts) -> Iter
     yield LimitRow(
         "--memory-reservation", words, words, _read(kernel.memory_reservation_bytes), "no cap"
     )
+    if force.memory_high_bytes is not None:  # no option of an engine: told where somebody set it
+        yield LimitRow(
+            "memory.high", NOT_SET, NOT_SET, _read(kernel.memory_high_bytes),
+            f"slowed at {amount(force.memory_high_bytes)}", force.memory_high_at,
+        )  # fmt: skip
 
 
 def _size_row(  # noqa: PLR0913, PLR0917 - one limit, by all who hold it
@@ -297,6 +304,7 @@ def _use(seen: Observation, engine: EngineFacts, host: HostFacts) -> Use:
         swap_bytes=_swap(last),
         limit_hits=_more(before.limit_hits, after.limit_hits),
         limit_hits_ever=after.limit_hits,
+        high_hits=_more(before.high_hits, after.high_hits),
         oom_kills=_more(first.oom_kills, latest.oom_kills),
         oom_kills_ever=latest.oom_kills,
         cpu_some=_pressure(first, latest, "cpu_some_us"),
@@ -463,12 +471,25 @@ def _of_memory(seen: Observation, used: Use) -> Iterator[Finding]:
         yield Finding("memory", "note", f"it met its limit {met} in the window, and the kernel had "
                       "to take pages back first", "Raise --memory where that costs too "
                       "much.")  # fmt: skip
+    yield from _at_high(used, seen.record.effective or EffectiveLimits())
     if used.swap_bytes:
         yield Finding("swap", "note", f"{amount(used.swap_bytes)} of it is swapped out",
                       "Raise --memory, or set --memory-swap equal to it.")  # fmt: skip
     if "total_bytes" in seen.record.absent and seen.record.requested.memory_swap_bytes:
         yield Finding("swap", "note", "this kernel does not account for a container's swap, so "
                       "--memory-swap limits nothing", "Boot with swapaccount=1.")  # fmt: skip
+
+
+def _at_high(used: Use, force: EffectiveLimits) -> Iterator[Finding]:
+    if not used.high_hits or force.memory_high_bytes is None:
+        return
+    whose = f"memory.high of {force.memory_high_at}" if force.memory_high_at else "its memory.high"
+    yield Finding(
+        "memory", "note", f"it was slowed {_times(used.high_hits, 'time')} at {whose} "
+        f"({amount(force.memory_high_bytes)}): above it the kernel takes pages back and lets it "
+        "wait, and kills nothing",
+        "Raise memory.high: whoever runs the slice or the pod sets it.",
+    )  # fmt: skip
 
 
 def _against_limit(used: int, cache: int, limit: int) -> Finding:

@@ -270,6 +270,7 @@ def _memory(spec: ContainerSpec, given: Circumstances) -> tuple[Expectation, ...
     target = float(spec.workload.target_bytes or 0)
     source = _V1_MEMORY if given.engine.cgroup_version == 1 else _WEIGHTS
     total, bound, refusal = _most_bytes(spec, given)
+    refusal = refusal or _slowed(target, total, given.of(0))
     if spec.workload.kind == "file" or total is None or usable_bytes(total) >= target:
         text = (
             "page cache gives way: no kill, whatever is written"
@@ -323,6 +324,19 @@ def _most_bytes(spec: ContainerSpec, given: Circumstances) -> tuple[float | None
     if total == UNLIMITED or total - memory > swap:
         return float(memory + swap), "host swap", ""
     return float(total), "--memory-swap", ""
+
+
+def _slowed(target: float, total: float | None, above: EffectiveLimits) -> str:
+    """Why memory.high keeps a load from its target or its limit; empty where it does not.
+
+    Above it every charge reclaims first and sleeps, up to 2 s at a time (mm/memcontrol.c,
+    ``mem_cgroup_handle_over_high``): how far a load comes then is a matter of time alone.
+    """
+    high = above.memory_high_bytes
+    if high is None or high >= min(target, math.inf if total is None else total):
+        return ""
+    where = f" of {above.memory_high_at}" if above.memory_high_at else ""
+    return f"memory.high{where} ({rules.format_size(high)}) slows it before that"
 
 
 def _no_swap(limits: Limits, given: Circumstances) -> str:

@@ -75,6 +75,9 @@ class KernelLimits:
     memory_bytes: int | None = None
     memory_swap_bytes: int | None = None
     memory_reservation_bytes: int | None = None
+    memory_high_bytes: int | None = None
+    """v2 only: memory.high, which no option of an engine sets: above it the kernel takes pages back
+    and slows, and never kills."""
     kernel_memory_bytes: int | None = None
     """v1 only: memory.kmem.limit_in_bytes, which runc has left alone since 1.0."""
 
@@ -94,6 +97,8 @@ class EffectiveLimits:
     memory_at: str = ""
     memory_swap_bytes: int | None = None
     memory_swap_at: str = ""
+    memory_high_bytes: int | None = None
+    memory_high_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,6 +474,8 @@ class MemoryCounters:
     limit_hits: int | None = None
     """So often a charge failed at the limit: memory.failcnt or memory.memsw.failcnt (v1, the
     larger; None where the kernel does not count it), ``max`` of memory.events (v2)"""
+    high_hits: int | None = None
+    """So often it was slowed at memory.high: ``high`` of memory.events (v2)"""
     oom_kills: int | None = None
     """memory.oom_control (v1, kernel 4.13), memory.events (v2)"""
 

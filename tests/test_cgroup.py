@@ -80,6 +80,7 @@ def v2_host(tmp_path: Path) -> Path:
             f"{scope}/memory.max": "67108864\n",
             f"{scope}/memory.swap.max": "67108864\n",
             f"{scope}/memory.low": "0\n",
+            f"{scope}/memory.high": "max\n",
         },
     )
     return proc
@@ -206,6 +207,7 @@ def test_v2_limits(tmp_path: Path) -> None:
     assert (held.cpu_quota_us, held.cpu_period_us, held.cpu_weight) == (50000, 100000, 39)
     assert held.cpu_shares is None
     assert (held.memory_bytes, held.memory_swap_bytes) == (67108864, 134217728)
+    assert held.memory_high_bytes == UNLIMITED
 
 
 def test_v2_no_quota_and_no_memory_limit(tmp_path: Path) -> None:
@@ -250,12 +252,14 @@ def test_v2_effective_limits(tmp_path: Path) -> None:
         {
             "system.slice/cpu.max": "20000 100000\n",
             "system.slice/memory.max": "max\n",
+            "system.slice/memory.high": "33554432\n",
             "system.slice/cpuset.cpus.effective": "0\n",
         },
     )
     found = cgroup.effective_limits(paths)
     assert (found.cpus, found.cpus_at) == (0.2, "/system.slice")
     assert (found.memory_bytes, found.memory_at) == (64 << 20, "")
+    assert (found.memory_high_bytes, found.memory_high_at) == (32 << 20, "/system.slice")
     assert found.cpuset_cpus == "0"
 
 
@@ -284,10 +288,10 @@ def test_v2_memory_at_one_moment(tmp_path: Path) -> None:
     paths = cgroup.locate(77, ID, v2_host(tmp_path))
     folder = paths.folder("memory")
     assert folder is not None
-    events = "low 0\nhigh 0\nmax 17\noom 1\noom_kill 1\n"
+    events = "low 0\nhigh 5\nmax 17\noom 1\noom_kill 1\n"
     make_tree(folder, {"memory.events": events, "memory.swap.current": "4096\n"})
     found = cgroup.memory_counters(paths)
-    assert (found.limit_hits, found.oom_kills) == (17, 1)
+    assert (found.limit_hits, found.high_hits, found.oom_kills) == (17, 5, 1)
     assert found.total_bytes == 8192 + 4096
     assert found.peak_bytes is None  # before kernel 5.19
 

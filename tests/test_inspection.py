@@ -206,6 +206,22 @@ def test_kills_hits_and_swap() -> None:
     assert "has killed 1 process in it" in sentences(old)
 
 
+def test_memory_high_is_told_where_somebody_set_it() -> None:
+    samples = schedule(quota_ms=50, threads=1, busy_ms=10)
+    assert "memory.high" not in {row.option for row in told(samples).limits}
+    found = told(
+        samples,
+        kernel=KernelLimits(memory_high_bytes=-1),
+        effective=EffectiveLimits(memory_high_bytes=24 * MIB, memory_high_at="/pods"),
+        memory_first=MemoryCounters(high_hits=3),
+        memory_last=MemoryCounters(high_hits=8),
+    )
+    row = next(row for row in found.limits if row.option == "memory.high")
+    assert (row.requested, row.kernel) == ("not set", "-1")
+    assert (row.effective, row.at) == ("slowed at 24.0 MiB", "/pods")
+    assert "slowed 5 times at memory.high of /pods (24.0 MiB)" in sentences(found)
+
+
 def test_pressure_is_a_share_of_the_window_and_throttling_is_not_blamed_on_others() -> None:
     samples = schedule(quota_ms=50, threads=1, busy_ms=10)
     waiting = [

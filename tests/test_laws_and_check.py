@@ -326,6 +326,24 @@ def test_a_limit_above_the_container_ends_it_sooner() -> None:
     assert (found[0].value, found[0].bound) == (laws.usable_bytes(32 * MIB), "/runner")
 
 
+@pytest.mark.parametrize(
+    ("high_mib", "target_mib", "slowed"),
+    [(32, 1024, True), (64, 1024, False), (32, 16, False), (None, 1024, False)],
+)
+def test_where_memory_high_slows_no_kill_is_promised(
+    high_mib: int | None, target_mib: int, slowed: bool
+) -> None:
+    high = None if high_mib is None else high_mib * MIB
+    above = EffectiveLimits(memory_high_bytes=high, memory_high_at="/pod")
+    given = dataclasses.replace(GIVEN, effective=(above,))
+    grower = Workload(name="memory", target_bytes=target_mib * MIB)
+    limits = Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB)
+    spec = ContainerSpec(limits=limits, workload=grower)
+    found = laws.expectations(Point(id="p", axis="memory", value="v", containers=(spec,)), given)
+    why = "memory.high of /pod (32m) slows it before that" if slowed else ""
+    assert {one.not_exercisable for one in found} == {why}
+
+
 def test_bursts_may_use_less_than_their_limit_and_never_more() -> None:
     burst = Workload(name="burst", threads=2, cost_us=1000, rate_hz=10)
     spec = ContainerSpec(limits=Limits(cpus=0.5), workload=burst)

@@ -43,6 +43,7 @@ def test_limits_of_a_real_container(version: int, tmp_path: Path) -> None:
     assert held.cpuset_cpus == "0"
     assert (held.memory_bytes, held.memory_swap_bytes) == (64 * MIB, 96 * MIB)
     assert held.memory_reservation_bytes == 32 * MIB
+    assert held.memory_high_bytes == (UNLIMITED if version == 2 else None)
     effective = cgroup.effective_limits(paths)
     assert (effective.cpus, effective.cpus_at) == (0.333, "")
     free = cgroup.kernel_limits(located(version, "unlimited", tmp_path / "free"))

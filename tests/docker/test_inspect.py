@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness import host, probe
+from harness import cgroup, host, probe
 from harness.engine import Connection, Container, DockerEngine
 from harness.errors import MeasurementError, UsageError
 from harness.model import ContainerSpec, Limits, Workload
@@ -107,6 +107,40 @@ def test_it_fits_80_columns_and_watching_ends_with_ctrl_c(
     assert second
     assert "at its limit" in rest
     assert watching.returncode == 0, errors
+
+
+def test_memory_high_is_told_where_somebody_set_it(engine: DockerEngine) -> None:
+    limits = Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB)
+    spec = ContainerSpec(
+        limits=limits, workload=Workload(name="memory", target_bytes=48 * MIB, victim="self")
+    )
+    container = engine.create(name="limitbench-slowed", run="inspect", spec=spec, deadline_s=60)
+    try:
+        container.start()
+        container.read_line(20)
+        folder = cgroup.locate(engine.find(container.id).pid, container.id).folder("memory")
+        assert folder is not None
+        version = engine.facts().cgroup_version
+        if version == 2:
+            (folder / "memory.high").write_text(f"{16 * MIB}")
+        container.write_line(probe.go(0, 60_000_000_000))
+        done = bench(engine, container.id[:12], "--duration", "3", "--json")
+    finally:
+        container.remove()
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    rows = {row["option"]: row for row in told["limits"]}
+    said = "; ".join(finding["text"] for finding in told["findings"])
+    if version == 1:  # which has no such limit
+        assert "memory.high" not in rows
+        assert told["use"]["high_hits"] is None
+        return
+    assert (rows["memory.high"]["requested"], rows["memory.high"]["kernel"]) == ("not set", "16m")
+    # It would hold 48 MiB in an instant; there is no swap for it to go to.
+    assert 15 * MIB < told["use"]["memory_bytes"] < 40 * MIB
+    assert told["use"]["high_hits"] > 0
+    assert told["use"]["oom_kills"] == 0
+    assert "at its memory.high (16.0 MiB)" in said
 
 
 def test_what_cannot_be_inspected(engine: DockerEngine, throttled: Container) -> None:
