@@ -577,6 +577,19 @@ def plot_growth(*of: Drawn, axis: str | None = None) -> Figure:
     return _kind("growth", of, axis)
 
 
+def plot_pressure(*of: Drawn, axis: str | None = None) -> Figure:
+    """The share of the time in which a container waited for a CPU, for memory and for a disk.
+
+    The kernel keeps it for each container on cgroup v2 only.
+
+    >>> import harness
+    >>> sample = harness.load("sample-cpu")
+    >>> sample.info.engine.cgroup_version, "pressure" in harness.figures(sample)
+    (1, False)
+    """
+    return _kind("pressure", of, axis)
+
+
 def _records(of: Sequence[Drawn]) -> list[Run]:
     if not of:
         raise UsageError("no run is named.", "Give one or several: harness.load() is the newest.")

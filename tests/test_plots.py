@@ -13,7 +13,7 @@ import pytest
 from harness import plots, store
 from harness.axes import Options
 from harness.errors import UsageError
-from harness.model import Point, TrialRecord
+from harness.model import ContainerRecord, Point, TrialRecord
 from harness.store import Run
 from tests.runs import HOSTILE, altered, measured, rejected, scattered
 
@@ -84,6 +84,38 @@ def test_titles_state_what_was_found(run: Run) -> None:
     assert title(wrong, "achieved").endswith("less than promised; 1 more of 5 deviates")
     assert title(run, "timeline") == "--cpus 1: both threads stand still for 50 ms of each 100 ms"
     assert "100 % of the periods" in title(run, "throttling")
+
+
+def pressed(run: Run, **waited: float) -> Run:
+    """The run as of a host that keeps pressure, with these shares of the window waited."""
+
+    def waiting(one: ContainerRecord) -> ContainerRecord:
+        assert one.first is not None
+        assert one.last is not None
+        window_us = (one.last.t_mono_ns - one.first.t_mono_ns) / 1000
+        ends = {f"{name}_us": round(part * window_us) for name, part in waited.items()}
+        first = replace(one.first, **dict.fromkeys(ends, 0))
+        return replace(one, first=first, last=replace(one.last, **ends))
+
+    return replace(run, trials=tuple(
+        replace(trial, containers=tuple(map(waiting, trial.containers))) for trial in run.trials
+    ))  # fmt: skip
+
+
+def test_pressure_is_drawn_where_the_kernel_keeps_it(run: Run) -> None:
+    waiting = pressed(run, cpu_some=0.4, memory_full=0.1, io_full=0.0)
+    assert plots.available(waiting) == (*ALL, "pressure")
+    found = title(waiting, "pressure")
+    assert re.fullmatch(r"At --cpus [0-9.]+ a task waited for a CPU 40 % of the time", found)
+    (picture,) = plots.pictures(waiting, names=["pressure"])
+    assert "0.5, for a CPU: 40" in picture.alt
+    assert "0.5, for memory: 10" in picture.alt
+    assert "0.5, for a disk: 0" in picture.alt
+    calm = pressed(run, cpu_some=0.0, memory_full=0.0, io_full=0.0)
+    assert title(calm, "pressure").startswith("Nothing waited for a CPU")
+    two = (*of_hosts(waiting, "busy"), *of_hosts(calm, "calm"))
+    (both,) = plots.pictures(*two, names=["pressure"])
+    assert len(both.figure.columns) == 2
 
 
 def test_no_verdict_is_given_without_an_interval(tmp_path: Path) -> None:

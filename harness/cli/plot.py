@@ -23,8 +23,8 @@ from harness.errors import UsageError
     "names",
     multiple=True,
     metavar="NAME",
-    help="achieved, shares, reached, throttling, timeline, gaps, heat, responses, pages "
-    "or growth; may be given several times.  [default: all that there is data for]",
+    help="achieved, shares, reached, throttling, timeline, gaps, heat, responses, pages, "
+    "growth or pressure; may be given several times.  [default: all that there is data for]",
 )
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Where to.  [default: plots in the run's folder, of several runs in the "

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import matplotlib as mpl
 
-from harness.plots import cpu, memory
+from harness.plots import cpu, memory, pressure
 from harness.plots.look import (
     AMBER,
     BAND,
@@ -70,6 +70,7 @@ FIGURES: Mapping[str, tuple[Callable[[Material], bool], Callable[[Material], Pic
     "responses": (cpu.has_responses, cpu.responses),
     "pages": (memory.has_pages, memory.pages),
     "growth": (memory.has_growth, memory.growth),
+    "pressure": (pressure.has_pressure, pressure.pressure),
 }
 """Kind → (is there data for it, draw it), in the order in which a report shows them."""
 
