@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 
 import click
 
@@ -35,7 +38,14 @@ def doctor(engine_host: str | None, as_json: bool) -> int:
     else:
         for finding in findings:
             mark, colour = _MARKS[finding.grade]
-            click.echo(f"{click.style(f'{mark:<5}', fg=colour)}{finding.subject}: {finding.text}")
+            _print(click.style(f"{mark:<5}", fg=colour), f"{finding.subject}: {finding.text}")
             if finding.remedy:
-                click.echo(f"{'':<5}→ {finding.remedy}")
+                _print(" " * 5, f"→ {finding.remedy}")
     return 4 if any(finding.grade == "bad" for finding in findings) else 0
+
+
+def _print(margin: str, text: str) -> None:
+    """The text beside its margin of five; on a terminal as wide as that, else in one line."""
+    width = shutil.get_terminal_size().columns - 6 if sys.stdout.isatty() else len(text) + 1
+    first, *rest = textwrap.wrap(text, max(width, 40), break_on_hyphens=False)
+    click.echo("\n".join([margin + first, *(f"{'':5}{line}" for line in rest)]))
