@@ -35,21 +35,24 @@ pytestmark = [
 ]
 
 MIB = 1 << 20
-# crun refuses a host that mounts cgroup v2 beside v1. The other settings keep to what a container
-# that tests run in allows, and to files of our own.
-SETTINGS = """
+V2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+# As Podman itself chooses. crun refuses a host that mounts cgroup v2 beside v1.
+RUNTIME, OTHER = ("crun", "runc") if V2 else ("runc", "crun")
+DRIVER = "systemd" if V2 and Path("/run/systemd/system").is_dir() else "cgroupfs"
+# The other settings keep to what a container that tests run in allows, and to files of our own.
+SETTINGS = f"""
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
-cgroup_manager = "cgroupfs"
+cgroup_manager = "{DRIVER}"
 events_logger = "file"
 lock_type = "file"
-runtime = "runc"
+runtime = "{RUNTIME}"
 """
 
 
 def means() -> bool:
-    return all(shutil.which(name) for name in ("podman", "runc", "conmon"))
+    return all(shutil.which(name) for name in ("podman", RUNTIME, "conmon"))
 
 
 def may_be_missing() -> bool:
@@ -61,8 +64,8 @@ def may_be_missing() -> bool:
 def podman() -> Iterator[Connection]:
     if not means():
         if may_be_missing():
-            pytest.skip("podman and runc are not installed")
-        pytest.fail("podman and runc are required here and not installed")
+            pytest.skip(f"podman and {RUNTIME} are not installed")
+        pytest.fail(f"podman and {RUNTIME} are required here and not installed")
     cgroups = set(Path("/sys/fs/cgroup").glob("*/libpod_parent"))
     # A short path: pytest's own are too long for a socket.
     with tempfile.TemporaryDirectory(prefix="lb-", dir="/tmp") as made:
@@ -131,9 +134,10 @@ def engine(podman: Connection) -> DockerEngine:
 def test_it_says_who_it_is(engine: DockerEngine) -> None:
     facts = engine.facts()
     assert facts.name == "Podman"
-    assert facts.runtime == "runc"
+    assert facts.runtime == RUNTIME
     assert facts.runtime_version[0].isdecimal()
-    assert facts.cgroup_driver == "cgroupfs"
+    assert facts.cgroup_driver == DRIVER
+    assert facts.cgroup_version == (2 if V2 else 1)
     assert not facts.rootless
 
 
@@ -214,12 +218,12 @@ def test_a_killed_pid_1_is_not_called_what_nobody_knows(engine: DockerEngine) ->
 
 
 def test_another_runtime_is_refused_and_not_ignored(engine: DockerEngine) -> None:
-    spec = ContainerSpec(limits=Limits(), runtime="crun")
-    with pytest.raises(NotSupportedError, match="ignores --runtime crun"):
+    spec = ContainerSpec(limits=Limits(), runtime=OTHER)
+    with pytest.raises(NotSupportedError, match=f"ignores --runtime {OTHER}"):
         engine.create(name="limitbench-runtime", run="runtime", spec=spec, deadline_s=5)
     same = engine.create(
         name="limitbench-runtime", run="runtime", deadline_s=5,
-        spec=dataclasses.replace(spec, runtime="runc"),
+        spec=dataclasses.replace(spec, runtime=RUNTIME),
     )  # fmt: skip
     same.remove()
 

@@ -26,8 +26,8 @@ SUITES = ("bookworm", "forky")
 
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
-    "systemd-sysv", "udev", "docker.io", "iptables", "python3", "stress-ng", "busybox-static",
-    "linux-image-cloud-amd64",
+    "systemd-sysv", "udev", "docker.io", "iptables", "podman", "crun", "python3", "stress-ng",
+    "busybox-static", "linux-image-cloud-amd64",
 )  # fmt: skip
 TOOLS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-system-x86_64": "qemu-system-x86"}
 """What must be on the host, and Debian's packages of it."""
@@ -134,7 +134,7 @@ def _build(suite: str, folder: Path, say: Callable[[str], None]) -> None:
 
 def _versions(root: Path) -> str:
     status = (root / "var/lib/dpkg/status").read_text()
-    wanted = ("docker.io", "runc", "python3", "linux-image-cloud-amd64")
+    wanted = ("docker.io", "runc", "podman", "crun", "python3", "linux-image-cloud-amd64")
     found = [
         f"{name} {version[1]}"
         for name in wanted
@@ -220,6 +220,8 @@ _MASKED = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
     "fstrim.timer", "man-db.timer", "systemd-tmpfiles-clean.timer", "getty@tty1.service",
     "serial-getty@ttyS0.service", "systemd-networkd-wait-online.service",
+    "podman.socket", "podman.service", "podman-restart.service", "podman-auto-update.timer",
+    "podman-clean-transient.service",
 )  # fmt: skip
 
 
