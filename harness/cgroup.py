@@ -691,6 +691,7 @@ def memory_counters(paths: CgroupPaths) -> MemoryCounters:
             oom_kills=fields("memory.oom_control").get("oom_kill"),
         )
     events = fields("memory.events")
+    above = parse_flat(_text(folder and folder.parent, "memory.events") or b"")
     usage, swap = number("memory.current"), number("memory.swap.current")
     return MemoryCounters(
         usage_bytes=usage,
@@ -701,4 +702,5 @@ def memory_counters(paths: CgroupPaths) -> MemoryCounters:
         limit_hits=events.get("max"),
         high_hits=events.get("high"),
         oom_kills=events.get("oom_kill"),
+        oom_kills_above=above.get("oom_kill"),
     )

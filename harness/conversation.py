@@ -26,15 +26,18 @@ from harness.model import (
 )
 
 REPORT_TIMEOUT_S = 10.0
+KILLED = 128 + signal.SIGKILL
 _LOOK_S = 0.1
 
 
 class TrialEndedError(Exception):
     """A trial that ends before its window did, with its outcome."""
 
-    def __init__(self, outcome: Outcome, reason: str) -> None:
+    def __init__(self, outcome: Outcome, reason: str, exit_code: int | None = None) -> None:
         super().__init__(reason)
         self.outcome = outcome
+        self.exit_code = exit_code
+        """Of the container whose end it was; None where that goes on."""
 
 
 class Conversation(Protocol):
@@ -216,9 +219,10 @@ def _death(container: Container, when: str) -> TrialEndedError:
     ended = _exit(container, REPORT_TIMEOUT_S)
     if ended.oom_killed:
         return TrialEndedError(Outcome.OOM_KILLED, f"the workload was OOM-killed {when}")
-    if ended.oom_killed is None and ended.exit_code == 128 + signal.SIGKILL:
+    if ended.oom_killed is None and ended.exit_code == KILLED:
         when += " (this engine does not tell whether it was killed for memory)"
     said = f": {text}" if (text := container.stderr()) else ""
     return TrialEndedError(
-        Outcome.FAILED, f"the workload ended with code {ended.exit_code} {when}{said}"
-    )
+        Outcome.FAILED, f"the workload ended with code {ended.exit_code} {when}{said}",
+        ended.exit_code,
+    )  # fmt: skip

@@ -478,6 +478,8 @@ class MemoryCounters:
     """So often it was slowed at memory.high: ``high`` of memory.events (v2)"""
     oom_kills: int | None = None
     """memory.oom_control (v1, kernel 4.13), memory.events (v2)"""
+    oom_kills_above: int | None = None
+    """The same of the cgroup above (v2), which counts those below it too and outlives them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from harness import laws, limits, probe, validity
 from harness.agenda import Agenda
-from harness.conversation import Conversation, TrialEndedError, converse
+from harness.conversation import KILLED, Conversation, TrialEndedError, converse
 from harness.engine.containers import Container, Engine
 from harness.errors import EngineRefusedError, MeasurementError
 from harness.model import (
@@ -27,6 +27,7 @@ from harness.model import (
     ContainerSpec,
     EngineFacts,
     HostFacts,
+    MemoryCounters,
     Outcome,
     Plan,
     PlannedTrial,
@@ -249,6 +250,7 @@ class _Trial:
             self._replace_containers(
                 kernel=watch.limits(), effective=watch.effective(), memory_first=watch.memory()
             )
+            stack.enter_context(self._kernel_has_the_last_word(watch))
             streams = [container.follow_stats() for container in self._containers]
             start_ns = where.clock.now_ns() + warmup_ns
             for talk in self._talks:
@@ -287,6 +289,26 @@ class _Trial:
                 kernel_after=watch.limits(),
                 stats=[stream.frames(start_ns, start_ns + duration_ns) for stream in streams],
             )
+
+    @contextlib.contextmanager
+    def _kernel_has_the_last_word(self, watch: Watch) -> Iterator[None]:
+        """Tell a workload that was killed for memory from one that failed.
+
+        On cgroup v2 the engine learns of the kill from a file that goes with PID 1, and may miss it
+        (one of two in Docker 20.10); the cgroup above has counted it.
+        """
+        try:
+            yield
+        except TrialEndedError as ended:
+            if ended.exit_code != KILLED or not any(
+                _rose(container.memory_first, now, "oom_kills_above")
+                for container, now in zip(self.record.containers, watch.memory(), strict=True)
+            ):
+                raise
+            raise TrialEndedError(
+                Outcome.OOM_KILLED,
+                "the workload was OOM-killed: the kernel counted it, the engine does not tell",
+            ) from None
 
     def _collect(self) -> None:
         containers = zip(self.record.containers, self._talks, strict=True)
@@ -334,10 +356,14 @@ def _kernel_killed(container: ContainerRecord) -> bool:
 
     Neither the exit code 137 (any SIGKILL) nor the engine's OOMKilled (moby#38352) tell it alone.
     """
-    first, last = container.memory_first, container.memory_last
-    if first and last and first.oom_kills is not None and last.oom_kills is not None:
-        return last.oom_kills > first.oom_kills
-    return bool(container.oom_killed)
+    rose = _rose(container.memory_first, container.memory_last, "oom_kills")
+    return bool(container.oom_killed) if rose is None else rose
+
+
+def _rose(before: MemoryCounters | None, after: MemoryCounters | None, name: str) -> bool | None:
+    """Whether a counter did; None where it was not read twice."""
+    first, last = (None if at is None else getattr(at, name) for at in (before, after))
+    return None if first is None or last is None else last > first
 
 
 @contextlib.contextmanager

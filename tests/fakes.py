@@ -61,6 +61,10 @@ class World:
     wrong_cgroup: bool = False
     """The counters of an idle container instead of the one that was asked for."""
     dies_at_trial: int | None = None
+    killed: Exit | None = None
+    """So each workload has ended when it is told to stop."""
+    kills_above: int | None = None
+    """OOM kills that the cgroup above counts from a load's start on."""
     says: dict[str, str] = field(default_factory=dict)
     """Lines that the workload says instead of its own, by message (``ready``, ``report``)."""
     on_create: Callable[[int], None] = lambda number: None
@@ -90,7 +94,7 @@ class World:
     def _open_cgroup(self, pid: int, container_id: str) -> OpenCgroup:
         container = self.containers[pid]
         return OpenCgroup(
-            FakeReader(self, container), container.kernel_limits, EffectiveLimits, MemoryCounters
+            FakeReader(self, container), container.kernel_limits, EffectiveLimits, container.memory
         )
 
     def _read_host(self) -> HostSample:
@@ -159,6 +163,10 @@ class FakeContainer:
             held, cpu_quota_us=round(quota[0] * self._world.quota_factor), cpu_period_us=quota[1]
         )
 
+    def memory(self) -> MemoryCounters:
+        above = self._world.kills_above
+        return MemoryCounters(oom_kills_above=above if self._go or above is None else 0)
+
     def read_line(self, timeout_s: float) -> str:
         if not self._lines:
             raise TimeoutError
@@ -171,6 +179,8 @@ class FakeContainer:
         match text.split():
             case ["go", warmup, duration]:
                 self._go = (self._world.now, int(warmup), int(duration))
+            case ["stop"] if self._world.killed:
+                raise EOFError
             case ["stop"]:
                 self._stopped_ns = self._world.now
                 self._lines.append(self._world.says.get("report", json.dumps(self._report())))
@@ -182,7 +192,7 @@ class FakeContainer:
         return FakeStats(self._world, self)
 
     def wait(self, timeout_s: float) -> Exit:
-        return Exit(0, oom_killed=False)
+        return self._world.killed or Exit(0, oom_killed=False)
 
     def stderr(self) -> str:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -290,8 +291,12 @@ def test_v2_memory_at_one_moment(tmp_path: Path) -> None:
     assert folder is not None
     events = "low 0\nhigh 5\nmax 17\noom 1\noom_kill 1\n"
     make_tree(folder, {"memory.events": events, "memory.swap.current": "4096\n"})
+    make_tree(folder.parent, {"memory.events": "low 0\nhigh 0\nmax 20\noom 2\noom_kill 2\n"})
     found = cgroup.memory_counters(paths)
     assert (found.limit_hits, found.high_hits, found.oom_kills) == (17, 5, 1)
+    assert found.oom_kills_above == 2
+    shutil.rmtree(folder)  # as the kernel does when its last process is gone
+    assert (cgroup.memory_counters(paths).oom_kills_above, found.oom_kills) == (2, 1)
     assert found.total_bytes == 8192 + 4096
     assert found.peak_bytes is None  # before kernel 5.19
 

@@ -217,7 +217,7 @@ def test_memory_high_is_told_where_somebody_set_it() -> None:
         memory_last=MemoryCounters(high_hits=8),
     )
     row = next(row for row in found.limits if row.option == "memory.high")
-    assert (row.requested, row.kernel) == ("not set", "-1")
+    assert (row.requested, row.kernel) == ("not set", "no limit")
     assert (row.effective, row.at) == ("slowed at 24.0 MiB", "/pods")
     assert "slowed 5 times at memory.high of /pods (24.0 MiB)" in sentences(found)
 

@@ -7,6 +7,7 @@ import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,9 @@ def pressed(run: Run, **waited: float) -> Run:
         assert one.first is not None
         assert one.last is not None
         window_us = (one.last.t_mono_ns - one.first.t_mono_ns) / 1000
-        ends = {f"{name}_us": round(part * window_us) for name, part in waited.items()}
+        ends: dict[str, Any] = {
+            f"{name}_us": round(part * window_us) for name, part in waited.items()
+        }
         first = replace(one.first, **dict.fromkeys(ends, 0))
         return replace(one, first=first, last=replace(one.last, **ends))
 

@@ -12,6 +12,7 @@ from harness import agenda, analysis, axes, check, judged, runner, store
 from harness import plan as planning
 from harness.axes import Options
 from harness.digest import sided
+from harness.engine.containers import Exit
 from harness.errors import EngineError
 from harness.model import Outcome, Plan, Side, Status, TrialRecord
 from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
@@ -116,6 +117,29 @@ def test_a_workload_that_prints_garbage_fails_its_trial_and_the_sweep_goes_on(
     assert [r.outcome for r in kept.records] == [outcome] * 2
     assert reason in (kept.records[0].failure or "")
     assert len(world.removed) == 2
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "told", "kills_above", "outcome"),
+    [
+        (137, True, None, Outcome.OOM_KILLED),
+        (137, None, 1, Outcome.OOM_KILLED),  # cgroup v2: the engine may miss it
+        (137, False, 1, Outcome.OOM_KILLED),
+        (137, None, 0, Outcome.FAILED),  # somebody's SIGKILL
+        (137, None, None, Outcome.FAILED),
+        (1, None, 1, Outcome.FAILED),  # a neighbour was killed, this one failed
+    ],
+)
+def test_a_kill_that_the_engine_does_not_tell_is_counted_by_the_kernel(
+    exit_code: int, told: bool | None, kills_above: int | None, outcome: Outcome
+) -> None:
+    world = World(killed=Exit(exit_code, told), kills_above=kills_above)
+    _, kept = execute(world, Options(values="0.5", repeats=1, duration_s=1))
+    assert {record.outcome for record in kept.records} == {outcome}
+    reason = kept.records[0].failure or ""
+    assert ("OOM-killed" in reason) == (outcome is Outcome.OOM_KILLED)
+    assert (f"code {exit_code}" in reason) == (outcome is Outcome.FAILED)
+    assert len(world.removed) == len(kept.records)
 
 
 def test_an_engine_that_dies_ends_the_sweep_and_what_was_finished_is_kept() -> None:

@@ -220,6 +220,7 @@ class DockerEngine:
         self._image_id: str | None = None
         self._programs: dict[ProgramImage, str] = {}
         self._said_version: dict[str, Any] | None = None
+        self._cgroup_version: str | None = None
 
     def _podman(self) -> bool:
         """Whether it is Podman that answers, which is asked once."""
@@ -227,6 +228,17 @@ class DockerEngine:
             with _engine_errors("tell its version"):
                 self._said_version = self._api.version()
         return _is_podman(self._said_version)
+
+    def _tells_oom_kills(self) -> bool:
+        """Whether ``OOMKilled`` is true after each kill of PID 1 for memory.
+
+        Podman's never is (4.3). Docker's is on cgroup v1; on v2 containerd looks into a file that
+        goes with PID 1, and of two such kills one was not told (20.10).
+        """
+        if self._cgroup_version is None:
+            with _engine_errors("tell its facts"):
+                self._cgroup_version = str(self._api.info().get("CgroupVersion") or 1)
+        return self._cgroup_version == "1" and not self._podman()
 
     def refuse_runtime(self, runtime: str | None) -> None:
         """NotSupportedError where the engine would start a container with another runtime.
@@ -344,7 +356,9 @@ class DockerEngine:
             stream = self._api.attach_socket(
                 created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
-        return DockerContainer(self._api, created["Id"], stream, tells_oom_kills=not self._podman())
+        return DockerContainer(
+            self._api, created["Id"], stream, tells_oom_kills=self._tells_oom_kills()
+        )
 
     def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
         """Its host's /sys/fs/cgroup read-only and the host's cgroup namespace; nothing else.
@@ -381,7 +395,9 @@ class DockerEngine:
             stream = self._api.attach_socket(
                 created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
-        return DockerContainer(self._api, created["Id"], stream, tells_oom_kills=not self._podman())
+        return DockerContainer(
+            self._api, created["Id"], stream, tells_oom_kills=self._tells_oom_kills()
+        )
 
     def remove_all(self, run: str | None) -> int:
         """Force-remove the containers that bear our label."""
@@ -436,14 +452,11 @@ class DockerEngine:
                 state = self._api.inspect_container(container_id)["State"]
             except docker.errors.NotFound:
                 return None
-        return None if state["Running"] else _exit(state, tells_oom_kills=not self._podman())
+        return None if state["Running"] else _exit(state, tells_oom_kills=self._tells_oom_kills())
 
 
 def _exit(state: dict[str, Any], *, tells_oom_kills: bool) -> Exit:
-    """How a container ended by its ``State``.
-
-    Podman's OOMKilled is false after a kill as well (measured on 4.3): there it means nothing.
-    """
+    """How a container ended by its ``State``, whose ``OOMKilled: false`` may mean nothing."""
     killed = bool(state["OOMKilled"])
     return Exit(int(state["ExitCode"]), killed if killed or tells_oom_kills else None)
 
