@@ -97,8 +97,8 @@ def pressed(run: Run, **waited: float) -> Run:
         ends: dict[str, Any] = {
             f"{name}_us": round(part * window_us) for name, part in waited.items()
         }
-        first = replace(one.first, **dict.fromkeys(ends, 0))
-        return replace(one, first=first, last=replace(one.last, **ends))
+        begins: dict[str, Any] = dict.fromkeys(ends, 0)
+        return replace(one, first=replace(one.first, **begins), last=replace(one.last, **ends))
 
     return replace(run, trials=tuple(
         replace(trial, containers=tuple(map(waiting, trial.containers))) for trial in run.trials

@@ -351,14 +351,7 @@ class DockerEngine:
                 user="0:0" if spec.workload.kind == "file" else None,
                 host_config=host_config,
             )
-            # StdinOnce closes the probe's standard input when we vanish; the SDK sets it itself
-            # for stdin_open without detach. The probe ends at that end of input.
-            stream = self._api.attach_socket(
-                created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            )
-        return DockerContainer(
-            self._api, created["Id"], stream, tells_oom_kills=self._tells_oom_kills()
-        )
+            return self._attached(created["Id"])
 
     def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
         """Its host's /sys/fs/cgroup read-only and the host's cgroup namespace; nothing else.
@@ -392,11 +385,24 @@ class DockerEngine:
                 user="0:0",  # another user's process would not keep the capability
                 host_config=host_config,
             )
+            return self._attached(created["Id"])
+
+    def _attached(self, container_id: str) -> DockerContainer:
+        """A container that was created, with its stream; where there is none, it does not stay.
+
+        StdinOnce closes the probe's standard input when we vanish; the SDK sets it itself for
+        stdin_open without detach. The probe ends at that end of input.
+        """
+        try:
             stream = self._api.attach_socket(
-                created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                container_id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
+        except BaseException:
+            with contextlib.suppress(docker.errors.APIError, requests.RequestException):
+                _remove(self._api, container_id)
+            raise
         return DockerContainer(
-            self._api, created["Id"], stream, tells_oom_kills=self._tells_oom_kills()
+            self._api, container_id, stream, tells_oom_kills=self._tells_oom_kills()
         )
 
     def remove_all(self, run: str | None) -> int:
@@ -695,9 +701,12 @@ class DockerContainer:
 
     def remove(self) -> None:
         """Close the stream, then kill and remove the container; gone already is well."""
-        for opened in (self._stream, self._socket):  # the wrapper's close leaves the socket open
+        # From the outside in: the SDK's response flushes what it holds when it is collected, which
+        # Python 3.14 calls an error once that is closed; and its close leaves the socket open.
+        for opened in (getattr(self._stream, "_response", None), self._stream, self._socket):
             with contextlib.suppress(OSError):
-                opened.close()
+                if opened is not None:
+                    opened.close()
         with _engine_errors("remove a container"):
             _remove(self._api, self._id)
 

@@ -11,12 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import docker.errors
 import pytest
 
 from harness import runner, store
 from harness.axes import Options
 from harness.engine import Connection, Container, DockerEngine
 from harness.engine.containers import LABEL
+from harness.errors import EngineRefusedError
 from harness.model import ContainerSpec, Limits, Outcome, Status
 from tests.docker.measuring import CPU_TOLERANCE, execute
 
@@ -73,6 +75,36 @@ def test_the_command_measures_what_the_limits_promise(
     assert run.damage == ()
     assert run.info.workload.image_id.startswith("sha256:")
     assert run.samples().num_rows > 0.9 * 15 * 2.5 * 50
+    assert ours(engine_connection) == []
+
+
+def test_nothing_that_was_opened_is_left_to_be_complained_of(
+    engine_connection: Connection, tmp_path: Path
+) -> None:
+    # In development mode Python tells of what fails while it is collected, as 3.14 always does.
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", "from harness.cli import main; main()", "sweep", "cpu",
+         "--values", "0.5", "--duration", "1", "--repeats", "2"],
+        cwd=tmp_path, env={**bench_env(engine_connection), "PYTHONWARNINGS": "always"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Exception ignored" not in done.stderr
+    assert "ResourceWarning" not in done.stderr
+    assert "2 of 2 trials done" in done.stderr
+    assert done.returncode in (0, 3), done.stderr  # two trials of a second may not tell
+
+
+def test_a_container_that_cannot_be_attached_does_not_stay(
+    engine: DockerEngine, engine_connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise docker.errors.APIError("500 Server Error", explanation="no such runtime")
+
+    monkeypatch.setattr(engine_connection.api, "attach_socket", refuse)
+    with pytest.raises(EngineRefusedError, match="no such runtime"):
+        engine.create(
+            name="limitbench-alone", run="alone", spec=ContainerSpec(limits=Limits()), deadline_s=5
+        )
     assert ours(engine_connection) == []
 
 
