@@ -43,7 +43,8 @@ class _Runexec:
         """(cputime / walltime) / truth - 1 of one run."""
         quota = f"cpu.cfs_quota_us={round(cpus * 100_000)}"
         load = (
-            f"(echo 'go 0 {round(WINDOW_S * 1e9)}'; sleep {WINDOW_S + 0.02}; echo stop; sleep 0.02)"
+            # The load goes on until it is told to stop: nothing but its start and end is idle.
+            f"(echo 'go 0 {round(WINDOW_S * 1e9)}'; sleep {WINDOW_S + 0.02}; echo stop)"
             f" | {probe} spin --threads {int(cpus) + 1} --deadline 30"
         )
         with tempfile.NamedTemporaryFile() as output:
