@@ -26,8 +26,8 @@ SUITES = ("bookworm", "forky")
 
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
-    "systemd-sysv", "udev", "docker.io", "iptables", "podman", "crun", "python3", "stress-ng",
-    "busybox-static", "linux-image-cloud-amd64",
+    "systemd-sysv", "udev", "dbus", "docker.io", "iptables", "podman", "crun", "python3",
+    "stress-ng", "busybox-static", "linux-image-cloud-amd64",
 )  # fmt: skip
 TOOLS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-system-x86_64": "qemu-system-x86"}
 """What must be on the host, and Debian's packages of it."""
