@@ -7,6 +7,8 @@ while the run goes on, one file once it has ended. The format is described in re
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import platform
@@ -242,14 +244,27 @@ def load(path: Path) -> Run:
         lines = (path / _TRIALS).read_bytes().splitlines()
     except OSError:
         lines, damage = [], [f"{_TRIALS} is missing"]
-    for number, line in enumerate(lines, start=1):
-        try:
-            trials.append(_trial_adapter.validate_json(line))
-        except ValidationError:
-            damage.append(f"line {number} of {_TRIALS} is damaged and left out")
+    with _without_collections():
+        for number, line in enumerate(lines, start=1):
+            try:
+                trials.append(_trial_adapter.validate_json(line))
+            except ValidationError:
+                damage.append(f"line {number} of {_TRIALS} is damaged and left out")
     if trials:
         damage += _damage_of_samples(path)
     return Run(path, info, tuple(trials), tuple(damage))
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Many records are made, none of them garbage: looking for it takes as long as making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _damage_of_samples(path: Path) -> list[str]:
