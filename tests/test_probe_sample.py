@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,76 @@ def test_a_file_that_goes_away_is_null(probe: Path, root: Path) -> None:
     assert {tuple(s[4]) for s in report["samples"]} == {(None, None)}
 
 
+def test_a_container_that_is_gone_leaves_those_above_it(probe: Path, root: Path) -> None:
+    with running(probe, *options(root, "--up", "cpu:limit")) as sampler:
+        ready = sampler.hear()
+        shutil.rmtree(root / "cpu/slice/docker" / ID)
+        report = measure(sampler, 50)
+    assert [one["path"] for one in report["files"]] == [one["path"] for one in ready["files"]]
+    assert [one["text"] for one in ready["files"]] == ["own\n", None, "of the slice\n", None]
+    assert [one["text"] for one in report["files"]] == [None, None, "of the slice\n", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "of_container"),
+    [
+        (f"docker-{ID}.scope", True),
+        (f"libpod-{ID}", True),
+        (f"libpod-conmon-{ID}.scope", False),
+        (f"var-lib-docker-containers-{ID}-mounts-shm.mount", False),
+    ],
+)
+def test_a_folder_that_only_bears_the_id_is_not_the_containers(
+    probe: Path, tmp_path: Path, name: str, of_container: bool
+) -> None:
+    (tmp_path / "cpu/slice" / name).mkdir(parents=True)
+    (tmp_path / "cpu/slice" / name / "limit").write_text("1\n")
+    with running(probe, *options(tmp_path, "--up", "cpu:limit")) as sampler:
+        found = [one["path"] for one in sampler.hear()["files"]]
+    assert found == ([f"/cpu/slice/{name}", "/cpu/slice", "/cpu"] if of_container else [])
+
+
+def test_a_large_hosts_files_are_whole_and_one_that_outgrows_its_room_is_none(
+    probe: Path, root: Path
+) -> None:
+    """/proc/stat of 1000 CPUs, with the numbers of its interrupts behind them."""
+    line = "cpu{} 123456 0 123456 123456789 1234 0 12345 7 0 0\n"
+    stat = "".join(line.format(cpu) for cpu in range(1000)) + "intr" + " 0" * 20_000 + "\n"
+    large, grown = root / "stat", root / "grown"
+    for path in (large, grown):
+        path.write_text(stat)
+    more = ("--host", str(large), "--host", str(grown))
+    with running(probe, *options(root, *more)) as sampler:
+        sampler.hear()
+        grown.write_text(stat * 5)
+        report = measure(sampler, 50)
+    assert report["host_first"]["texts"] == report["host_last"]["texts"] == [stat, None]
+
+
+def test_a_counter_that_does_not_fit_is_not_cut_off(probe: Path, root: Path) -> None:
+    own = root / "cpu/slice/docker" / ID
+    (own / "usage").write_text("1" * 1023)
+    (own / "none").write_text("1" * 1024)
+    with running(probe, *options(root)) as sampler:
+        sampler.hear()
+        report = measure(sampler, 50)
+    assert {tuple(s[4]) for s in report["samples"]} == {("1" * 1023, None)}
+
+
+def test_it_leaves_the_measured_cpus_alone_where_that_leaves_it_any(
+    probe: Path, root: Path
+) -> None:
+    mine = os.sched_getaffinity(0)
+    if len(mine) < 2:
+        pytest.skip("one CPU leaves the sampler no other")
+    rest = mine - {min(mine)}
+    for measured, kept in (({min(mine)}, sorted(rest)), (mine, None), (set(), None)):
+        words = [word for cpu in measured for word in ("--keep-off", str(cpu))]
+        with running(probe, *options(root, *words)) as sampler:
+            assert sampler.hear()["cpus"] == kept
+            assert os.sched_getaffinity(sampler.process.pid) == (rest if kept else mine)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -121,6 +193,7 @@ def test_a_file_that_goes_away_is_null(probe: Path, root: Path) -> None:
         (["--id", "short"], "at least 12 characters"),
         (["--id", "../../../etc/x"], "at least 12 characters"),
         (["--rate", "0"], "1 to 10000"),
+        (["--keep-off", "0-1"], "--keep-off takes a whole number"),
     ],
 )
 def test_what_it_does_not_take(probe: Path, root: Path, wrong: list[str], said: str) -> None:

@@ -15,7 +15,7 @@ const char usage[] =
     "                   [--arrivals fixed|poisson] [--seed N]\n"
     "       probe sample --root DIR --id ID --rate HZ --tick HIERARCHY:FILE --deadline SECONDS\n"
     "                    [--detail HIERARCHY:FILE] [--detail-every TICKS]\n"
-    "                    [--up HIERARCHY:FILE] [--host PATH]\n"
+    "                    [--up HIERARCHY:FILE] [--host PATH] [--keep-off CPU]\n"
     "       probe --version | --help\n";
 
 static const struct {

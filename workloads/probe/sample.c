@@ -2,7 +2,8 @@
  *
  * It knows no counter: which files there are and what stands in them is the reader's business. It
  * finds the containers' folders, keeps the files open, reads them at fixed deadlines into memory,
- * and tells the bytes once it is over. */
+ * and tells the bytes once it is over. A file that fills its room is told as none, since a number
+ * that is cut off is a wrong one. */
 #include "probe.h"
 
 #include <dirent.h>
@@ -22,9 +23,11 @@ enum {
     MAX_NAMES = 32,     /* of each list of files */
     MAX_DEPTH = 16,     /* of a container's folder below its hierarchy's root */
     MAX_PATH_BYTES = 4096,
-    TICK_BYTES = 1024,  /* of a file that is read at every tick */
-    FILE_BYTES = 16384, /* of any other */
-    ID_LEAST = 12
+    TICK_BYTES = 1024,         /* of a file that is read at every tick */
+    FILE_BYTES = 16384,        /* of any other of a container */
+    MOST_HOST_BYTES = 1 << 24, /* of one of the host's */
+    ID_LEAST = 12,
+    MOST_CPU = 1 << 20 /* those beyond CPU_SETSIZE cannot be kept off: CPU_SET does nothing */
 };
 #define POOL_BYTES (UINT64_C(1) << 28)
 static const uint64_t edge_span_ns = 100 * NS_PER_US; /* longer: interrupted, so read again */
@@ -49,8 +52,12 @@ static struct {
     const char *host[MAX_NAMES];
     size_t host_count;
     uint64_t rate_hz, detail_every;
+    cpu_set_t measured;
 } setup;
 
+/* A container's folder that a file of `up` is in; NULL where it has none. Found once: after the
+ * window the container may be gone, and those above it are told all the same. */
+static char *up_paths[MAX_IDS][MAX_NAMES];
 static int tick_files[MAX_IDS][MAX_NAMES], detail_files[MAX_IDS][MAX_NAMES];
 
 /* --- what was read, one after the other in memory that is there before "go" --- */
@@ -66,14 +73,17 @@ struct moment {
 
 static bool has_room(uint64_t bytes) { return pooled + bytes <= POOL_BYTES; }
 
-/* The file's length and its bytes; -1 where it cannot be read. */
-static void pool_file(int file, size_t most)
+/* How many bytes the file has, which are then there; -1 where it cannot be read, or not whole. */
+static int32_t read_whole(int file, char *bytes, size_t room)
 {
-    int32_t length = -1;
-    if (file >= 0) {
-        ssize_t got = pread(file, pool + pooled + sizeof length, most, 0);
-        length = got < 0 ? -1 : (int32_t)got;
-    }
+    ssize_t got = file < 0 ? -1 : pread(file, bytes, room, 0);
+    return got < 0 || (size_t)got == room ? -1 : (int32_t)got;
+}
+
+/* The file's length and its bytes. */
+static void pool_file(int file, size_t room)
+{
+    int32_t length = read_whole(file, pool + pooled + sizeof length, room);
     memcpy(pool + pooled, &length, sizeof length);
     pooled += sizeof length + (length > 0 ? (uint64_t)length : 0);
 }
@@ -130,13 +140,9 @@ static void print_file(int folder, const char *path)
 {
     static char bytes[FILE_BYTES];
     int file = openat(folder, path, O_RDONLY | O_CLOEXEC);
-    int32_t length = -1;
-    if (file >= 0) {
-        ssize_t got = read(file, bytes, sizeof bytes);
-        length = got < 0 ? -1 : (int32_t)got;
+    print_text(bytes, read_whole(file, bytes, sizeof bytes));
+    if (file >= 0)
         close(file);
-    }
-    print_text(bytes, length);
 }
 
 /* --- where the containers' folders are --- */
@@ -150,8 +156,20 @@ static size_t hierarchy_path(const struct name *name, char path[MAX_PATH_BYTES])
     return (size_t)length;
 }
 
-/* The folder whose name holds the id, below the path; the path is extended to it. A container's own
- * folder is the first on the way down: what an init makes inside it does not matter. */
+/* Whether a folder of this name is the container's: ID, docker-ID.scope, libpod-ID.scope. systemd's
+ * folders for its mounts hold the id too, and Podman's for the container's monitor ends with it
+ * (libpod-conmon-ID.scope). */
+static bool is_of(const char *name, const char *id)
+{
+    const char *found = strstr(name, id);
+    if (found == NULL || strstr(name, "conmon") != NULL)
+        return false;
+    const char *behind = found + strspn(found, "0123456789abcdef");
+    return *behind == '\0' || strcmp(behind, ".scope") == 0;
+}
+
+/* The container's folder below the path, which is extended to it: the first one on the way down,
+ * since what an init makes inside it does not matter. */
 static bool find_below(char *path, size_t length, const char *id, int depth)
 {
     DIR *folder = opendir(path);
@@ -164,7 +182,7 @@ static bool find_below(char *path, size_t length, const char *id, int depth)
         int more = snprintf(path + length, MAX_PATH_BYTES - length, "/%s", entry->d_name);
         if (more < 0 || (size_t)more >= MAX_PATH_BYTES - length)
             continue;
-        found = strstr(entry->d_name, id) != NULL ||
+        found = is_of(entry->d_name, id) ||
                 (depth > 0 && find_below(path, length + (size_t)more, id, depth - 1));
     }
     closedir(folder);
@@ -177,6 +195,17 @@ static bool container_path(const struct name *name, const char *id, char path[MA
 {
     size_t length = hierarchy_path(name, path);
     return find_below(path, length, id, MAX_DEPTH);
+}
+
+static void find_upward(void)
+{
+    for (size_t id = 0; id < setup.id_count; id++)
+        for (size_t i = 0; i < setup.up.count; i++) {
+            char path[MAX_PATH_BYTES];
+            if (container_path(&setup.up.of[i], setup.ids[id], path) &&
+                (up_paths[id][i] = strdup(path)) == NULL)
+                fail(EXIT_SYSTEM, "no memory for a path: %s", strerror(errno));
+        }
 }
 
 static int open_file(const struct name *name, const char *id)
@@ -200,10 +229,10 @@ static void print_upward(void)
     for (size_t id = 0; id < setup.id_count; id++)
         for (size_t i = 0; i < setup.up.count; i++) {
             const struct name *name = &setup.up.of[i];
-            char path[MAX_PATH_BYTES];
-            if (!container_path(name, setup.ids[id], path))
+            if (up_paths[id][i] == NULL)
                 continue;
-            char top[MAX_PATH_BYTES];
+            char path[MAX_PATH_BYTES], top[MAX_PATH_BYTES];
+            strcpy(path, up_paths[id][i]);
             for (size_t least = hierarchy_path(name, top); strlen(path) >= least;) {
                 int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
                 printf("%s{\"id\":%zu,\"path\":", separator, id);
@@ -228,16 +257,40 @@ static void print_upward(void)
 struct host_edge {
     uint64_t t_ns;
     int32_t lengths[MAX_NAMES];
-    char texts[MAX_NAMES][FILE_BYTES];
+    char *texts[MAX_NAMES];
 };
 static struct host_edge host_edges[2];
 static int host_files[MAX_NAMES];
+static size_t host_room[MAX_NAMES];
+
+/* Room for twice of what the file holds now: /proc/stat has a line for each CPU and a number for
+ * each interrupt, and no length that could be asked for. */
+static void make_host_room(size_t i)
+{
+    char *bytes = NULL;
+    size_t room = FILE_BYTES / 2;
+    int32_t length;
+    do {
+        room *= 2;
+        bytes = realloc(bytes, room);
+        if (bytes == NULL)
+            fail(EXIT_SYSTEM, "no memory for %s: %s", setup.host[i], strerror(errno));
+        length = read_whole(host_files[i], bytes, room);
+    } while (host_files[i] >= 0 && length < 0 && room < MOST_HOST_BYTES);
+    free(bytes);
+    host_room[i] = 2 * room;
+    for (int edge = 0; edge < 2; edge++) {
+        char *text = malloc(host_room[i]);
+        if (text == NULL)
+            fail(EXIT_SYSTEM, "no memory for %s: %s", setup.host[i], strerror(errno));
+        host_edges[edge].texts[i] = text;
+    }
+}
 
 static void read_host(struct host_edge *edge)
 {
     for (size_t i = 0; i < setup.host_count; i++) {
-        ssize_t got = host_files[i] < 0 ? -1 : pread(host_files[i], edge->texts[i], FILE_BYTES, 0);
-        edge->lengths[i] = (int32_t)got;
+        edge->lengths[i] = read_whole(host_files[i], edge->texts[i], host_room[i]);
         if (i == 0)
             edge->t_ns = clock_ns(CLOCK_MONOTONIC);
     }
@@ -381,6 +434,7 @@ static uint64_t read_options(int count, char **arguments)
         {"detail", required_argument, NULL, 'd'},
         {"up", required_argument, NULL, 'u'},
         {"host", required_argument, NULL, 'h'},
+        {"keep-off", required_argument, NULL, 'k'},
         {NULL, 0, NULL, 0},
     };
     uint64_t deadline_s = 0;
@@ -394,6 +448,7 @@ static uint64_t read_options(int count, char **arguments)
         case 't': add_name(&setup.tick, "tick", optarg); break;
         case 'd': add_name(&setup.detail, "detail", optarg); break;
         case 'u': add_name(&setup.up, "up", optarg); break;
+        case 'k': CPU_SET(option_number("keep-off", optarg, 0, MOST_CPU), &setup.measured); break;
         case 'h':
             if (setup.host_count == MAX_NAMES)
                 misuse("more than %d times --host", MAX_NAMES);
@@ -411,6 +466,29 @@ static uint64_t read_options(int count, char **arguments)
         setup.tick.count == 0)
         misuse("--deadline, --root, --id, --rate and --tick are needed");
     return deadline_s;
+}
+
+/* Leaves the measured CPUs to the containers; where that leaves it none, or none were named, it
+ * stays where it is: false. */
+static bool keep_off(cpu_set_t *kept)
+{
+    if (CPU_COUNT(&setup.measured) == 0 || sched_getaffinity(0, sizeof *kept, kept) != 0)
+        return false;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &setup.measured))
+            CPU_CLR(cpu, kept);
+    return CPU_COUNT(kept) > 0 && sched_setaffinity(0, sizeof *kept, kept) == 0;
+}
+
+static void print_cpus(const cpu_set_t *cpus)
+{
+    const char *separator = "[";
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, cpus)) {
+            printf("%s%zu", separator, cpu);
+            separator = ",";
+        }
+    printf("]");
 }
 
 /* Pages that are touched for the first time in the window would cost time there. */
@@ -443,19 +521,30 @@ int sample(int count, char **arguments)
     /* Where that is allowed. By the system call itself: musl's function does nothing but refuse. */
     int priority = 1; /* all that the kernel's struct sched_param has */
     bool realtime = syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &priority) == 0;
+    cpu_set_t kept;
+    bool apart = keep_off(&kept);
     make_pool();
+    find_upward();
     for (size_t id = 0; id < setup.id_count; id++) {
         for (size_t i = 0; i < setup.tick.count; i++)
             tick_files[id][i] = open_file(&setup.tick.of[i], setup.ids[id]);
         for (size_t i = 0; i < setup.detail.count; i++)
             detail_files[id][i] = open_file(&setup.detail.of[i], setup.ids[id]);
     }
-    for (size_t i = 0; i < setup.host_count; i++)
+    for (size_t i = 0; i < setup.host_count; i++) {
         host_files[i] = open(setup.host[i], O_RDONLY | O_CLOEXEC);
-    memset(host_edges, 0, sizeof host_edges);
+        make_host_room(i);
+    }
+    for (int edge = 0; edge < 2; edge++)
+        read_host(&host_edges[edge]); /* touches their memory */
 
     printf("{\"probe\":\"ready\",\"version\":%d,\"mode\":\"sample\",\"realtime\":%s", VERSION,
            json_bool(realtime));
+    printf(",\"cpus\":");
+    if (apart)
+        print_cpus(&kept);
+    else
+        printf("null");
     print_upward();
     printf("}\n");
     flush_output();
