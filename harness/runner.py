@@ -68,8 +68,9 @@ class Surroundings:
     engine_facts: EngineFacts
     host_facts: HostFacts
     clock: Clock
-    watch: Callable[[Sequence[Watched], str, float], Watch]
-    """(containers, run, cadence in Hz) → who looks at them from outside; see ``harness.watch``."""
+    watch: Callable[[Sequence[Watched], str, float, frozenset[int] | None], Watch]
+    """(containers, run, cadence in Hz, the CPUs that all are pinned to or None) → who looks at them
+    from outside; see ``harness.watch``."""
     sides: Mapping[str, EngineFacts] = dataclasses.field(default_factory=dict)
     """Of an A/B run: the facts of each side's own engine."""
 
@@ -85,13 +86,17 @@ def real_surroundings(
     """The kernel's own files and clocks; a sampler on the engine's host where they are not here."""
     clock = SystemClock()
 
-    def watch(containers: Sequence[Watched], run: str, cadence_hz: float) -> Watch:
+    def watch(
+        containers: Sequence[Watched], run: str, cadence_hz: float, measured: frozenset[int] | None
+    ) -> Watch:
         try:
             return local(containers, clock)
         except MeasurementError as error:
             why = error.message.rstrip(".")
         try:
-            return Sidecar(engine, facts, containers, clock, run=run, cadence_hz=cadence_hz)
+            return Sidecar(
+                engine, facts, containers, clock, run=run, cadence_hz=cadence_hz, measured=measured
+            )
         except EngineRefusedError as refused:
             return BlindWatch(containers, clock, f"{why}; {refused.message.rstrip('.')}")
 
@@ -240,11 +245,13 @@ class _Trial:
         point, where = self._point, self._where
         warmup_ns, duration_ns = round(point.warmup_s * 1e9), round(point.duration_s * 1e9)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(kept_off(measured_cpus(self._specs)))
+            measured = measured_cpus(self._specs)
+            stack.enter_context(kept_off(measured))
             watch = where.watch(
                 [(pid, c.id) for pid, c in zip(self._pids, self._containers, strict=True)],
                 self._run,
                 self._plan.cadence_hz,
+                measured,
             )
             stack.callback(watch.close)
             self._replace_containers(

@@ -4,7 +4,9 @@ A remote engine, or Docker Desktop's machine, has the counters where we cannot r
 sidecar is the probe's ``sample`` mode in a container of its own, with the host's cgroup namespace
 and /sys/fs/cgroup read-only, and without a network. It gives the raw bytes of
 the same files at the same cadence, in its host's own monotonic time, once the window is over; they
-are parsed here by the code that parses ours. See docs/decisions/008.
+are parsed here by the code that parses ours. A container that ends in the window does not end it:
+its files are then told as gone, and how it ended is the runner's to find out. See
+docs/decisions/008.
 """
 
 from __future__ import annotations
@@ -19,14 +21,17 @@ from typing import Any, Protocol
 
 from harness import cgroup
 from harness.cgroup import CgroupPaths, RawSample
+from harness.conversation import TrialEndedError
 from harness.engine.containers import SAMPLER_CGROUP, Container
 from harness.errors import EngineRefusedError
 from harness.host import parse_host_sample
+from harness.limits import format_cpu_list
 from harness.model import (
     EffectiveLimits,
     EngineFacts,
     KernelLimits,
     MemoryCounters,
+    Outcome,
     SamplerCost,
 )
 from harness.sampler import DETAIL_HZ, Clock, Window, quantile
@@ -48,7 +53,11 @@ class SamplingEngine(Protocol):
 
 
 class Sidecar:
-    """A ``Watch`` of one trial's containers. EngineRefusedError where it may not be there."""
+    """A ``Watch`` of one trial's containers. EngineRefusedError where it may not be there.
+
+    ``measured`` are the CPUs that the containers are pinned to, which it leaves to them where it
+    can; None where they may run on any.
+    """
 
     def __init__(  # noqa: PLR0913 - who asks whom, about what
         self,
@@ -59,19 +68,21 @@ class Sidecar:
         *,
         run: str,
         cadence_hz: float,
+        measured: frozenset[int] | None = None,
     ) -> None:
         self._version, self._clock = facts.cgroup_version, clock
         self._ids = [container_id for _, container_id in containers]
         self._container = engine.create_sampler(
             name=f"limitbench-sampler-{self._ids[0][:12]}",
             run=run,
-            command=command(self._version, self._ids, cadence_hz),
+            command=command(self._version, self._ids, cadence_hz, measured or frozenset()),
         )
         self._mirror = tempfile.TemporaryDirectory(prefix="limitbench-")
         try:
             self._container.start()
             ready = self._hear(_READY_TIMEOUT_S, "ready")
             self._realtime = bool(ready["realtime"])
+            self._kept_to = ready["cpus"] and format_cpu_list(frozenset(ready["cpus"]))
             self._paths = self._mirrored(ready["files"])
         except BaseException:
             self.close()
@@ -87,16 +98,26 @@ class Sidecar:
         return [cgroup.effective_limits(paths) for paths in self._paths]
 
     def memory(self) -> Sequence[MemoryCounters]:
-        """As it was read last."""
+        """As it was read last; of a container that was gone by then, what those above it tell."""
         return [cgroup.memory_counters(paths) for paths in self._paths]
 
     def window(
         self, start_ns: int, duration_ns: int, cadence_hz: float, done: Callable[[], bool] | None
     ) -> Window:
-        """The window, in the time of the sidecar's host: the start comes through some ms late."""
+        """The window, in the time of the sidecar's host: the start comes through some ms late.
+
+        TrialEndedError where the sidecar does not see it through: then the trial has failed, and
+        the containers had been started all the same.
+        """
+        try:
+            return self._window(start_ns, duration_ns, done)
+        except EngineRefusedError as error:
+            raise TrialEndedError(Outcome.FAILED, str(error)) from None
+
+    def _window(self, start_ns: int, duration_ns: int, done: Callable[[], bool] | None) -> Window:
         clock = self._clock
         warmup_ns = max(0, start_ns - clock.now_ns())
-        self._container.write_line(f"go {warmup_ns} {duration_ns}")
+        self._say(f"go {warmup_ns} {duration_ns}")
         clock.sleep_ns(start_ns - clock.now_ns())
         while (left_ns := start_ns + duration_ns - clock.now_ns()) > 0:
             if done is not None and done():
@@ -105,7 +126,7 @@ class Sidecar:
         if done is None:
             # What was told takes its time to arrive: a "stop" must not overtake its window's end.
             clock.sleep_ns(50_000_000)
-        self._container.write_line("stop")
+        self._say("stop")
         report = self._hear(_REPORT_TIMEOUT_S, "report")
         self._paths = self._mirrored(report["files"])
         window = parse_report(report, self._version, len(self._ids))
@@ -113,12 +134,19 @@ class Sidecar:
             cgroup.absent_counters(self._version, _missing(self._version, report, i), unified)
             for i, unified in enumerate("unified" in paths.folders for paths in self._paths)
         ]
-        return replace(window, cost=replace(window.cost, realtime=self._realtime))
+        cost = replace(window.cost, cpus=self._kept_to, realtime=self._realtime)
+        return replace(window, cost=cost)
 
     def close(self) -> None:
         """Remove it and what it told."""
         self._container.remove()
         self._mirror.cleanup()
+
+    def _say(self, text: str) -> None:
+        try:
+            self._container.write_line(text)
+        except EOFError as error:
+            raise self._idle(error) from None
 
     def _hear(self, timeout_s: float, kind: str) -> dict[str, Any]:
         try:
@@ -126,17 +154,21 @@ class Sidecar:
             if said["probe"] != kind:
                 raise ValueError(f"it said {said['probe']}")
         except (EOFError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            reason = self._container.stderr() or str(error)
-            raise EngineRefusedError(
-                f"the sampler's container does not do its work: {reason}.", "See `bench doctor`."
-            ) from None
+            raise self._idle(error) from None
         found: dict[str, Any] = said
         return found
+
+    def _idle(self, error: Exception) -> EngineRefusedError:
+        reason = self._container.stderr() or str(error)
+        return EngineRefusedError(
+            f"the sampler's container does not do its work: {reason}.", "See `bench doctor`."
+        )
 
     def _mirrored(self, files: Sequence[dict[str, Any]]) -> list[CgroupPaths]:
         """The files as they were told, in a folder of ours: so the code that reads ours reads them.
 
-        EngineRefusedError where a container was not found at all.
+        A file that is gone is gone here too. EngineRefusedError where a container was not found
+        at all.
         """
         own: dict[int, dict[str, Path]] = {}
         for one in files:
@@ -147,8 +179,10 @@ class Sidecar:
             # The container's own folder is told first, and then those above it.
             own.setdefault(one["id"], {}).setdefault(hierarchy, folder)
             folder.mkdir(parents=True, exist_ok=True)
-            if one["text"] is not None:
-                (folder / one["name"]).write_text(one["text"])
+            if one["text"] is None:
+                (folder / one["name"]).unlink(missing_ok=True)
+            else:
+                (folder / one["name"]).write_bytes(one["text"].encode("latin-1"))
         missing = [id_ for i, id_ in enumerate(self._ids) if i not in own]
         if missing:
             raise EngineRefusedError(
@@ -166,15 +200,19 @@ class Sidecar:
 
 
 def _missing(version: int, report: dict[str, Any], container: int) -> set[str]:
-    """The files that a container does not have, by its first sample."""
+    """The files that a container does not have, by its first sample; none where it was gone."""
     sample = next(one for one in report["samples"] if one[0] == container)
+    if sample[4][0] is None:
+        return set()
     names = [name for _, name in (*cgroup.TICK_FILES[version], *cgroup.DETAIL_FILES[version])]
     texts = (*sample[4], *sample[5])
     return {name for name, text in zip(names, texts, strict=False) if text is None}
 
 
-def command(version: int, ids: Sequence[str], cadence_hz: float) -> list[str]:
-    """The sampler's command line: which files, of which containers, how often."""
+def command(
+    version: int, ids: Sequence[str], cadence_hz: float, measured: frozenset[int] = frozenset()
+) -> list[str]:
+    """The sampler's command line: which files, of which containers, how often, off which CPUs."""
 
     def option(name: str, files: Sequence[cgroup.File]) -> list[str]:
         # On v2 there is one hierarchy, which has no name.
@@ -193,6 +231,7 @@ def command(version: int, ids: Sequence[str], cadence_hz: float) -> list[str]:
         *option("detail", details),
         *option("up", cgroup.STATE_FILES[version]),
         *[word for path in host_files(version) for word in ("--host", path)],
+        *[word for cpu in sorted(measured) for word in ("--keep-off", str(cpu))],
     ]
 
 

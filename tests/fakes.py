@@ -86,7 +86,7 @@ class World:
             engine_facts=ENGINE_FACTS,
             host_facts=HOST_FACTS,
             clock=self,
-            watch=lambda containers, run, hz: LocalWatch(
+            watch=lambda containers, run, hz, measured: LocalWatch(
                 containers, self, self._open_cgroup, self._read_host
             ),
         )

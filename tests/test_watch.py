@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +17,12 @@ from harness import analysis, cgroup, runner, sidecar
 from harness import plan as planning
 from harness.axes import Options
 from harness.cgroup import CgroupPaths, CounterReader
+from harness.conversation import TrialEndedError
 from harness.engine.containers import SAMPLER_CGROUP, Exit
 from harness.errors import EngineRefusedError
 from harness.host import parse_host_sample
-from harness.model import EngineFacts, Outcome, TrialRecord
+from harness.limits import format_cpu_list
+from harness.model import EngineFacts, KernelLimits, Outcome, TrialRecord
 from harness.sampler import SystemClock
 from harness.sidecar import Sidecar
 from harness.watch import BlindWatch
@@ -49,7 +52,10 @@ class AsContainer:
         return line
 
     def write_line(self, text: str) -> None:
-        self._running.tell(text)
+        try:
+            self._running.tell(text)
+        except OSError as error:
+            raise EOFError from error
 
     def stderr(self) -> str:
         self._running.process.wait(5)
@@ -72,10 +78,12 @@ class Engine:
         return AsContainer(self._probe, self._root, command)
 
 
-def started(probe: Path, root: Path, facts: EngineFacts, hz: float = 50.0) -> Sidecar:
+def started(
+    probe: Path, root: Path, facts: EngineFacts, measured: frozenset[int] | None = None
+) -> Sidecar:
     return Sidecar(
         Engine(probe, root),  # type: ignore[arg-type]
-        facts, [(77, ID)], SystemClock(), run="test", cadence_hz=hz,
+        facts, [(77, ID)], SystemClock(), run="test", cadence_hz=50.0, measured=measured,
     )  # fmt: skip
 
 
@@ -127,6 +135,75 @@ def test_a_window_ends_at_the_first_moment_at_which_the_load_has(
     assert 10 <= len(window.samples[0]) <= 25
 
 
+@pytest.mark.parametrize(("host", "facts"), [(v1_host, ENGINE_FACTS), (v2_host, V2_FACTS)])
+def test_a_container_that_ends_in_the_window_does_not_end_it(
+    probe: Path, tmp_path: Path, host: object, facts: EngineFacts
+) -> None:
+    assert callable(host)
+    paths: CgroupPaths = cgroup.locate(77, ID, host(tmp_path))
+    above = paths.folders["memory"].parent / "memory.events"
+    above.write_text("oom 0\noom_kill 2\n")
+    watch = started(probe, tmp_path / "fs", facts)
+
+    def killed_for_memory() -> bool:
+        for folder in paths.folders.values():
+            shutil.rmtree(folder, ignore_errors=True)
+        above.write_text("oom 1\noom_kill 3\n")
+        return True
+
+    try:
+        (before,) = watch.memory()
+        window = watch.window(time.monotonic_ns(), 10_000_000_000, 50.0, killed_for_memory)
+        assert window.samples[0][0].cpu_usage_ns is not None
+        assert watch.limits() == [KernelLimits()]
+        (after,) = watch.memory()
+        assert (before.usage_bytes, after.usage_bytes) != (None, None)
+        assert after == cgroup.memory_counters(paths)
+        seen = (before.oom_kills_above, after.oom_kills_above)
+        assert seen == ((2, 3) if facts is V2_FACTS else (None, None))
+    finally:
+        watch.close()
+
+
+def test_a_sampler_that_is_gone_fails_the_trial_which_had_started(
+    probe: Path, tmp_path: Path
+) -> None:
+    v1_host(tmp_path)
+    for moment in ("before the window", "in it"):
+        watch = started(probe, tmp_path / "fs", ENGINE_FACTS)
+        sampler = watch._container
+        assert isinstance(sampler, AsContainer)
+
+        def end(sampler: AsContainer = sampler) -> bool:
+            sampler._running.process.kill()
+            sampler.wait(5)
+            return True
+
+        try:
+            if moment == "before the window":
+                end()
+            with pytest.raises(TrialEndedError, match="sampler's container does not do") as ended:
+                watch.window(time.monotonic_ns(), 10_000_000_000, 50.0, end)
+        finally:
+            watch.close()
+        assert ended.value.outcome is Outcome.FAILED
+
+
+def test_it_keeps_off_the_measured_cpus_and_says_so(probe: Path, tmp_path: Path) -> None:
+    mine = frozenset(os.sched_getaffinity(0))
+    if len(mine) < 2:
+        pytest.skip("one CPU leaves the sampler no other")
+    v1_host(tmp_path)
+    measured = frozenset({min(mine)})
+    for pinned, kept in ((measured, format_cpu_list(mine - measured)), (None, None)):
+        watch = started(probe, tmp_path / "fs", ENGINE_FACTS, pinned)
+        try:
+            window = watch.window(time.monotonic_ns(), 10_000_000, 50.0, lambda: True)
+        finally:
+            watch.close()
+        assert window.cost.cpus == kept
+
+
 def test_a_container_that_is_not_there_is_refused(probe: Path, tmp_path: Path) -> None:
     v1_host(tmp_path)
     with pytest.raises(EngineRefusedError, match="does not find the cgroup of 0b5c0b5c"):
@@ -165,7 +242,7 @@ def test_without_anybody_outside_the_workloads_own_clocks_are_what_is_told() -> 
     world = World()
     where = replace(
         world.surroundings(),
-        watch=lambda containers, run, hz: BlindWatch(containers, world, "no cgroup here"),
+        watch=lambda containers, run, hz, off: BlindWatch(containers, world, "no cgroup here"),
     )
     plan = planning.build("cpu", Options(values="0.5", repeats=2), host_cpus=2)
     records: list[TrialRecord] = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -11,12 +12,15 @@ from harness.axes import Options
 from harness.engine import Connection, Container, DockerEngine
 from harness.engine.containers import LABEL
 from harness.errors import EngineRefusedError, MeasurementError
-from harness.model import Outcome
+from harness.limits import format_cpu_list
+from harness.model import ContainerSpec, Limits, Outcome, Point, Workload
 from harness.sampler import Clock
 from harness.watch import Watch, Watched
 from tests.docker.measuring import CPU_TOLERANCE, execute
 
 pytestmark = pytest.mark.engine
+
+MIB = 1 << 20
 
 
 @pytest.fixture
@@ -60,6 +64,41 @@ def test_it_sees_kills_and_cpus_too(engine: DockerEngine) -> None:
     pinned = execute(engine, "cpuset", Options(values="0", duration_s=1.0, repeats=2),
                      change=remote)  # fmt: skip
     assert pinned.metric("cpuset=0", "outside_cpus") == 0
+    others = frozenset(range(os.cpu_count() or 1)) - {0}
+    for record in pinned.records:
+        assert record.sampler is not None
+        assert record.sampler.cpus == (format_cpu_list(others) or None)
+
+
+def test_a_pid_1_that_is_killed_in_the_window_is_an_outcome(engine: DockerEngine) -> None:
+    spec = ContainerSpec(
+        limits=Limits(memory_bytes=16 * MIB, memory_swap_bytes=16 * MIB),
+        workload=Workload(name="memory", target_bytes=64 * MIB, victim="self"),
+    )
+
+    def points(_options: Options, _cpus: int) -> Iterable[Point]:
+        return [Point(id="p", axis="file", value="p", containers=(spec,))]
+
+    found = execute(engine, "file", Options(repeats=2), points_of=points, change=remote)
+    assert found.outcomes("p") == [Outcome.OOM_KILLED] * 2
+    for record in found.records:
+        assert "OOM-killed" in (record.failure or "")
+
+
+class ShortLived(DockerEngine):
+    """Its workloads meet their dead man's deadline in the window."""
+
+    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+        return super().create(name=name, run=run, spec=spec, deadline_s=3.0)
+
+
+def test_a_pid_1_that_ends_in_the_window_is_an_outcome(engine_connection: Connection) -> None:
+    options = Options(values="0.5", duration_s=4.0, repeats=1)
+    found = execute(ShortLived(engine_connection), "cpu", options, change=remote)
+    (record,) = found.records
+    assert record.outcome is Outcome.FAILED
+    assert "the workload ended with code 124" in (record.failure or "")
+    assert record.containers[0].memory_first is not None
 
 
 class Forbidding(DockerEngine):

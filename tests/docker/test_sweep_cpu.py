@@ -151,7 +151,7 @@ def test_the_wrong_containers_cgroup_is_rejected(engine: DockerEngine) -> None:
         def wrong(where: runner.Surroundings) -> runner.Surroundings:
             right = where.watch
             return dataclasses.replace(
-                where, watch=lambda _containers, run, hz: right([(pid, idle.id)], run, hz)
+                where, watch=lambda _containers, *rest: right([(pid, idle.id)], *rest)
             )
 
         found = execute(
