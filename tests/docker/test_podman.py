@@ -212,6 +212,10 @@ def test_a_killed_pid_1_is_not_called_what_nobody_knows(engine: DockerEngine) ->
     spec = ContainerSpec(limits=limits, workload=grower)
     found = execute(engine, "file", Options(repeats=1), points_of=lambda _o, _c: one_point(spec))
     (record,) = found.records
+    if V2:  # the cgroup above has counted the kill
+        assert record.outcome is Outcome.OOM_KILLED
+        assert "the kernel counted it" in (record.failure or "")
+        return
     assert record.outcome is Outcome.FAILED
     assert "code 137" in (record.failure or "")
     assert "does not tell whether it was killed for memory" in (record.failure or "")
@@ -230,8 +234,9 @@ def test_another_runtime_is_refused_and_not_ignored(engine: DockerEngine) -> Non
 
 def test_limits_that_it_refuses_are_told_in_its_words(engine: DockerEngine) -> None:
     spec = ContainerSpec(limits=Limits(cpuset_cpus="4000"))
-    # Docker refuses with 400 at once, Podman with 500, or when the runtime starts it.
-    with pytest.raises(EngineRefusedError, match="4000"):
+    # Docker refuses with 400 at once, Podman with 500, or when the runtime starts it: runc names
+    # the value, crun the file that did not take it.
+    with pytest.raises(EngineRefusedError, match=r"4000|cpuset\.cpus"):
         engine.create(name="limitbench-refused", run="refused", spec=spec, deadline_s=5).start()
 
 
