@@ -25,7 +25,7 @@ from harness.axes import Options
 from harness.engine import Connection, DockerEngine, find_engine
 from harness.errors import EngineError, EngineRefusedError, NotSupportedError
 from harness.model import ContainerSpec, Limits, Outcome, Point, Status, Workload
-from tests.docker.measuring import CPU_TOLERANCE, execute
+from tests.docker.measuring import CPU_TOLERANCE, EMULATED, execute
 from tests.docker.test_engine import left_of
 from tests.docker.test_sweep_cpu import BENCH, bench_env, ours, wait_for_trials
 
@@ -155,7 +155,9 @@ def test_the_command_measures_what_the_limits_promise(podman: Connection, tmp_pa
     assert all(limit["agrees"] for limit in point["limits"])
     run = store.load(tmp_path / result["path"])
     assert run.info.engine.name == "Podman"
-    assert {note.code for trial in run.trials for note in trial.warnings} <= {"foreign-cpu"}
+    # An emulated CPU's last read comes too late for whole periods.
+    usual = {"foreign-cpu", "window-periods"} if EMULATED else {"foreign-cpu"}
+    assert {note.code for trial in run.trials for note in trial.warnings} <= usual
     # NanoCpus comes back with quota and period beside it: one limit all the same. A swappiness
     # that nobody set comes back as 0.
     held = run.trials[0].containers[0].engine
@@ -185,8 +187,9 @@ def test_memory_ends_where_it_must(engine: DockerEngine) -> None:
     assert found.outcomes("memory=32m") == [Outcome.OOM_KILLED] * 3
     assert found.status("memory=32m", "oom_killed") is Status.CONFORMS
     assert found.status("memory=32m", "reached_bytes") is Status.CONFORMS
-    # Podman says false after each of these kills: what counts is the kernel's own number.
-    assert [c.oom_killed for r in found.records for c in r.containers] == [None] * 3
+    # Podman 4.3 says false after each of these kills, 5.8 true: the kernel's own number counts, and
+    # a false is not taken for an answer.
+    assert {c.oom_killed for r in found.records for c in r.containers} <= {None, True}
 
 
 def test_unlimited_swap_is_told_as_not_supported(engine: DockerEngine) -> None:
@@ -212,9 +215,8 @@ def test_a_killed_pid_1_is_not_called_what_nobody_knows(engine: DockerEngine) ->
     spec = ContainerSpec(limits=limits, workload=grower)
     found = execute(engine, "file", Options(repeats=1), points_of=lambda _o, _c: one_point(spec))
     (record,) = found.records
-    if V2:  # the cgroup above has counted the kill
+    if V2:  # the engine tells it, or the cgroup above has counted it
         assert record.outcome is Outcome.OOM_KILLED
-        assert "the kernel counted it" in (record.failure or "")
         return
     assert record.outcome is Outcome.FAILED
     assert "code 137" in (record.failure or "")
