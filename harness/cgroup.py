@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -294,28 +294,77 @@ _STAT_KEYS = {
     2: ("anon", "file", "inactive_file", "pgmajfault"),
 }
 
+
+class _Source(NamedTuple):
+    """What a counter of ``Sample`` is read from."""
+
+    files: tuple[tuple[str, str], ...]
+    """(name, why it can be missing)"""
+    unsaid: str
+    """Why the files can be there and not tell it."""
+
+
 _NO_PSI = "this kernel keeps no pressure (PSI: CONFIG_PSI, boot option psi=1)"
-_WHY_ABSENT: dict[str, tuple[tuple[str, ...], str]] = {
-    "memory.usage_in_bytes": (("memory_bytes",), "the memory controller is not mounted"),
-    "memory.current": (("memory_bytes",), "the memory controller is not enabled"),
-    "memory.memsw.usage_in_bytes": (
-        ("total_bytes",), "swap is not accounted for (boot option swapaccount=1)"
-    ),
-    "memory.swap.current": (("total_bytes",), "swap is not accounted for, or not compiled in"),
-    "memory.stat": (
-        ("anon_bytes", "file_bytes", "inactive_file_bytes", "major_faults"),
-        "the memory controller is not there",
-    ),
-    "memory.oom_control": (("oom_kills",), "the memory controller is not there"),
-    "memory.failcnt": (("limit_hits",), "the memory controller is not there"),
-    "memory.events": (("limit_hits", "oom_kills"), "the memory controller is not there"),
-    "memory.max_usage_in_bytes": (("peak_bytes",), "the memory controller is not there"),
-    "memory.peak": (("peak_bytes",), "memory.peak came with kernel 5.19"),
-    "cpu.pressure": (("cpu_some_us", "cpu_full_us"), _NO_PSI),
-    "memory.pressure": (("memory_some_us", "memory_full_us"), _NO_PSI),
-    "io.pressure": (("io_some_us", "io_full_us"), _NO_PSI),
-}  # fmt: skip
-"""File → the counters of ``Sample`` that it holds, and why it can be missing."""
+_NO_MEMORY = {1: "the memory controller is not mounted", 2: "the memory controller is not enabled"}
+_NO_CPU = {1: "the cpu controller is not mounted", 2: "the CPU's counters cannot be read"}
+_UNREAD = "its file cannot be read"
+_NO_PERIODS = {
+    1: "the kernel counts no quota periods (CONFIG_CFS_BANDWIDTH)",
+    # kernel/cgroup/rstat.c tells the use of every cgroup, kernel/sched/core.c (cpu_extra_stat) the
+    # periods of those that have the controller.
+    2: "the cpu controller is not enabled for its cgroup, or the kernel counts no quota periods "
+    "(CONFIG_CFS_BANDWIDTH)",
+}
+
+
+def _sources(version: int) -> dict[str, _Source]:
+    """Every counter of ``Sample``, with its files and what its absence means."""
+
+    def one(unsaid: str, *files: tuple[str, str]) -> _Source:
+        return _Source(files, unsaid)
+
+    no_cpu, no_memory, no_periods = _NO_CPU[version], _NO_MEMORY[version], _NO_PERIODS[version]
+    usage = "cpuacct.usage" if version == 1 else "cpu.stat"
+    periods = one(no_periods, ("cpu.stat", no_cpu))
+    stat = one("its memory.stat does not hold it", ("memory.stat", no_memory))
+    events = "memory.oom_control" if version == 1 else "memory.events"
+    pressure = {
+        f"{what}_{share}_us": one(
+            "full pressure of the CPU is told since kernel 5.13"
+            if (what, share) == ("cpu", "full")
+            else f"its {what}.pressure has no such line",
+            (f"{what}.pressure", _NO_PSI),
+        )
+        for what in ("cpu", "memory", "io")
+        for share in ("some", "full")
+    }
+    every = {
+        "cpu_usage_ns": one(_UNREAD, (usage, "the CPU's counters cannot be read")),
+        **dict.fromkeys(("nr_periods", "nr_throttled", "throttled_ns"), periods),
+        **dict.fromkeys(("anon_bytes", "file_bytes", "inactive_file_bytes", "major_faults"), stat),
+        "oom_kills": one("kills are counted since kernel 4.13", (events, no_memory)),
+        **pressure,
+    }
+    if version == 1:
+        unaccounted = "swap is not accounted for (boot option swapaccount=1)"
+        return every | {
+            "memory_bytes": one(_UNREAD, ("memory.usage_in_bytes", no_memory)),
+            "total_bytes": one(_UNREAD, ("memory.memsw.usage_in_bytes", unaccounted)),
+            "limit_hits": one(_UNREAD, ("memory.failcnt", no_memory)),
+            "peak_bytes": one(_UNREAD, ("memory.max_usage_in_bytes", no_memory)),
+            "usage_percpu_ns": one(_UNREAD, ("cpuacct.usage_percpu", "its file is not there")),
+        }
+    return every | {
+        "memory_bytes": one(_UNREAD, ("memory.current", no_memory)),
+        "total_bytes": one(
+            _UNREAD,
+            ("memory.current", no_memory),
+            ("memory.swap.current", "swap is not accounted for, or not compiled in"),
+        ),
+        "limit_hits": one("its memory.events does not hold it", ("memory.events", no_memory)),
+        "peak_bytes": one(_UNREAD, ("memory.peak", "memory.peak came with kernel 5.19")),
+        "usage_percpu_ns": one("cgroup v2 keeps no CPU time per CPU"),
+    }
 
 
 STATE_FILES: dict[int, tuple[File, ...]] = {
@@ -346,16 +395,22 @@ STATE_FILES: dict[int, tuple[File, ...]] = {
 us elsewhere."""
 
 
-def absent_counters(version: int, missing: Iterable[str], unified: bool) -> dict[str, str]:
-    """Counters of ``Sample`` that these missing files would hold, each with why it is not there."""
+def absent_counters(
+    version: int, first: Sample, missing: Collection[str], unified: bool
+) -> dict[str, str]:
+    """The counters that a container's first sample, details included, does not have, and why.
+
+    ``missing`` are the names of those files that could not be read, and ``unified`` tells whether
+    the container is in a v2 cgroup. A file can be there and not hold a counter.
+    """
     out: dict[str, str] = {}
-    for name in missing:
-        counters, why = _WHY_ABSENT.get(name, ((), ""))
-        if name.endswith(".pressure") and not unified:
+    for counter, source in _sources(version).items():
+        if getattr(first, counter) is not None:
+            continue
+        why = next((why for name, why in source.files if name in missing), source.unsaid)
+        if counter.endswith(("_some_us", "_full_us")) and not unified:
             why = "cgroup v1 keeps no pressure, and the container is in no v2 cgroup"
-        out |= dict.fromkeys(counters, why)
-    if version == 2:
-        out["usage_percpu_ns"] = "cgroup v2 keeps no CPU time per CPU"
+        out[counter] = why
     return out
 
 
@@ -449,14 +504,13 @@ class CounterReader:
 
     def _absent(self, paths: CgroupPaths) -> dict[str, str]:
         """Counters that this kernel does not have for this container, each with why."""
-        files = (*TICK_FILES[self._version], *DETAIL_FILES[self._version])
-        missing = {
-            name
-            for (_, name), fd in zip(files, (*self._fds, *self._detail_fds), strict=True)
-            # Without psi=1 the pressure files can be there and refuse to be read.
-            if _pread(fd, _MAX_FILE) is None
-        }
-        return absent_counters(self._version, missing, paths.folder("unified") is not None)
+        raw, percpu = self.read_edge()
+        names = (*TICK_FILES[self._version], *DETAIL_FILES[self._version], PERCPU_FILE)
+        # Without psi=1 the pressure files can be there and refuse to be read.
+        texts = (*raw.files, *raw.details, percpu)
+        missing = {name for (_, name), text in zip(names, texts, strict=True) if text is None}
+        first = self.parse(raw, percpu)
+        return absent_counters(self._version, first, missing, paths.folder("unified") is not None)
 
     def read(self) -> RawSample:
         """One moment of what is read at every tick: about 6 µs for one container."""
@@ -574,6 +628,14 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
     """The tightest limits on the way from the container's cgroup up to its hierarchy's root.
 
     A slice, a pod or a CI runner's own container may bind before the container's own limit does.
+
+    Memory and swap together have one limit on v1 (memory.memsw.limit_in_bytes), whose tightest
+    binds. v2 caps each of the two for itself and charges every cgroup above
+    (Documentation/admin-guide/cgroup-v2.rst, "memory.swap.max"): the container has both caps' sum
+    at the most, the tightest memory.max and the tightest memory.swap.max, which two different
+    cgroups may set. There is no such total where either is nowhere limited. It is not the
+    container's own as soon as one of the two is set above: then ``memory_swap_at`` is where swap
+    is, or else where memory is.
     """
     cpus = [
         (quota / period, folder)
@@ -581,33 +643,36 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
         for quota, period in [_quota(paths.version, folder)]
         if quota is not None and period and quota != UNLIMITED
     ]
-    name, swap_name = (
+    limit, swap = (
         ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
         if paths.version == 1
-        else ("memory.max", "")
+        else ("memory.max", "memory.swap.max")
     )
-    memory = list(_sizes(paths, name))
-    swap = list(_sizes(paths, swap_name)) if swap_name else []
-    high = list(_sizes(paths, "memory.high"))  # of v2 alone
     own = {paths.folder(controller) for controller in _CONTROLLERS}
 
     def at(folder: Path, controller: str) -> str:
         return "" if folder in own else f"/{folder.relative_to(paths.roots[controller])}"
 
+    def tightest(name: str) -> tuple[int | None, str]:
+        size, folder = min(_sizes(paths, name), default=(None, None), key=lambda pair: pair[0])
+        return size, at(folder, "memory") if folder else ""
+
     tightest_cpus = min(cpus, default=None, key=lambda pair: pair[0])
-    tightest = min(memory, default=None, key=lambda pair: pair[0])
-    tightest_swap = min(swap, default=None, key=lambda pair: pair[0])
-    tightest_high = min(high, default=None, key=lambda pair: pair[0])
+    memory_bytes, memory_at = tightest(limit)
+    total_bytes, total_at = tightest(swap)
+    if paths.version == 2:
+        total_bytes, total_at = _sum(memory_bytes, total_bytes), total_at or memory_at
+    high_bytes, high_at = tightest("memory.high")  # of v2 alone
     return EffectiveLimits(
         cpus=tightest_cpus and tightest_cpus[0],
         cpus_at=at(tightest_cpus[1], "cpu") if tightest_cpus else "",
         cpuset_cpus=_effective_cpus(paths),
-        memory_bytes=tightest and tightest[0],
-        memory_at=at(tightest[1], "memory") if tightest else "",
-        memory_swap_bytes=tightest_swap and tightest_swap[0],
-        memory_swap_at=at(tightest_swap[1], "memory") if tightest_swap else "",
-        memory_high_bytes=tightest_high and tightest_high[0],
-        memory_high_at=at(tightest_high[1], "memory") if tightest_high else "",
+        memory_bytes=memory_bytes,
+        memory_at=memory_at,
+        memory_swap_bytes=total_bytes,
+        memory_swap_at=total_at if total_bytes is not None else "",
+        memory_high_bytes=high_bytes,
+        memory_high_at=high_at,
     )
 
 

@@ -158,7 +158,8 @@ def inspect(seen: Observation, engine: EngineFacts, host: HostFacts) -> Inspecti
     if seen.obstacle:
         absent["cgroup"] = seen.obstacle
     if used.periods is None and not seen.obstacle:
-        absent["throttling"] = "without a CPU quota the kernel counts no periods"
+        without = "without a CPU quota the kernel counts no periods"
+        absent["throttling"] = absent.get("nr_periods", without)
     return Inspection(
         container=seen.container,
         limits=tuple(_rows(seen.record, engine, host)),
@@ -199,9 +200,11 @@ def _rows(record: ContainerRecord, engine: EngineFacts, host: HostFacts) -> Iter
         "--memory", asked.memory_bytes, kernel.memory_bytes, host.memory_bytes,
         force.memory_bytes, force.memory_at,
     )  # fmt: skip
+    # Where swap has no limit the host's is what there is, but memory can be limited all the same.
+    most = min(host.memory_bytes, force.memory_bytes or host.memory_bytes) + host.swap_bytes
     yield _size_row(
-        "--memory-swap", asked.memory_swap_bytes, kernel.memory_swap_bytes,
-        host.memory_bytes + host.swap_bytes, force.memory_swap_bytes, force.memory_swap_at,
+        "--memory-swap", asked.memory_swap_bytes, kernel.memory_swap_bytes, most,
+        force.memory_swap_bytes, force.memory_swap_at,
     )  # fmt: skip
     soft = asked.memory_reservation_bytes
     words = _size(soft) if soft else NOT_SET
@@ -534,13 +537,14 @@ def _of_limits(record: ContainerRecord, engine: EngineFacts, host: HostFacts) ->
             yield Finding("limits", "bad", one.text, "It was changed behind the engine's back: "
                           f"{again}")  # fmt: skip
     force, kernel = record.effective or EffectiveLimits(), record.kernel or KernelLimits()
+    total = amount(force.memory_swap_bytes or 0)
     for what, at, most in (
-        ("CPU", force.cpus_at, f"{force.cpus or 0:g} CPUs"),
-        ("memory", force.memory_at, amount(force.memory_bytes or 0)),
-        ("swap", force.memory_swap_at, f"{amount(force.memory_swap_bytes or 0)} with memory"),
+        ("CPU", force.cpus_at, f"allows {force.cpus or 0:g} CPUs"),
+        ("memory", force.memory_at, f"allows {amount(force.memory_bytes or 0)}"),
+        ("memory with swap", force.memory_swap_at, f"leaves {total} of both together"),
     ):
         if at:
-            said = f"{what} is bound above the container: {at} allows {most}"
+            said = f"{what} is bound above the container: {at} {most}"
             yield Finding("limits", "note", said, "Raise that limit first.")
     quota_us, period_us = kernel.cpu_quota_us, kernel.cpu_period_us
     if quota_us in (None, UNLIMITED) or not period_us or period_us * 1000 >= host.tick_ns:

@@ -96,6 +96,7 @@ class EffectiveLimits:
     memory_bytes: int | None = None
     memory_at: str = ""
     memory_swap_bytes: int | None = None
+    """Memory and swap together; of v2, which caps each for itself, the tightest of both added."""
     memory_swap_at: str = ""
     memory_high_bytes: int | None = None
     memory_high_at: str = ""

@@ -131,8 +131,13 @@ class Sidecar:
         self._paths = self._mirrored(report["files"])
         window = parse_report(report, self._version, len(self._ids))
         self.absent = [
-            cgroup.absent_counters(self._version, _missing(self._version, report, i), unified)
-            for i, unified in enumerate("unified" in paths.folders for paths in self._paths)
+            cgroup.absent_counters(
+                self._version,
+                window.samples[i][0],
+                _missing(self._version, report, i),
+                "unified" in paths.folders,
+            )
+            for i, paths in enumerate(self._paths)
         ]
         cost = replace(window.cost, cpus=self._kept_to, realtime=self._realtime)
         return replace(window, cost=cost)

@@ -37,7 +37,9 @@ SPECS = {
 BUSY_S = 5.0
 
 _CONTROLLER = re.compile(r"(cpu|cpuacct|cpuset|memory|cgroup|io|pids)\.")
-_OF_ANCESTORS = re.compile(r"cpu\.(max|cfs_.*_us)|cpuset\.cpus.*|memory\.(max|limit_in_bytes)")
+_OF_ANCESTORS = re.compile(
+    r"cpu\.(max|cfs_.*_us)|cpuset\.cpus.*|memory\.(\w+\.)?(max|high|limit_in_bytes)"
+)
 _BIG = re.compile(r".*(numa_stat|kmem\..*|percpu.+|procs|threads|clone_children|events\.local)")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness import cgroup
 from harness.errors import MeasurementError
-from harness.model import UNLIMITED
+from harness.model import UNLIMITED, Sample
 
 ID = "0b5c" * 16
 
@@ -142,6 +142,60 @@ def test_v2_details_are_read_at_the_edges_and_absent_files_say_why(tmp_path: Pat
     assert "5.19" in reader.absent["peak_bytes"]
     assert "per CPU" in reader.absent["usage_percpu_ns"]
     assert "cpu_some_us" not in reader.absent
+    assert "cpu_full_us" not in reader.absent
+    assert "io.pressure has no such line" in reader.absent["io_full_us"]
+
+
+def absent_of(proc: Path) -> dict[str, str]:
+    reader = cgroup.CounterReader(cgroup.locate(77, ID, proc))
+    sample = reader.parse(*reader.read_edge())
+    reader.close()
+    none = {name for name in Sample.__dataclass_fields__ if getattr(sample, name) is None}
+    assert set(reader.absent) == none  # each with its reason, and nothing that is there
+    assert all(reader.absent.values())
+    return reader.absent
+
+
+def test_v2_counters_that_a_file_does_not_hold_say_why(tmp_path: Path) -> None:
+    proc = v2_host(tmp_path)
+    folder = cgroup.locate(77, ID, proc).folder("cpu")
+    assert folder is not None
+    # The cpu controller is not delegated, and the kernel is older than 5.13.
+    make_tree(
+        folder,
+        {
+            "cpu.stat": "usage_usec 123456\nuser_usec 100000\nsystem_usec 23456\n",
+            "cpu.pressure": PRESSURE.splitlines()[0],
+            "memory.events": "low 0\nhigh 0\nmax 17\noom 1\n",
+            "memory.stat": "anon 4096\nfile 2048\ninactive_file 1024\n",
+        },
+    )
+    absent = absent_of(proc)
+    for counter in ("nr_periods", "nr_throttled", "throttled_ns"):
+        assert "the cpu controller is not enabled" in absent[counter]
+    assert "5.13" in absent["cpu_full_us"]
+    assert "4.13" in absent["oom_kills"]
+    assert "memory.stat does not hold it" in absent["major_faults"]
+    assert "swap is not accounted for" in absent["total_bytes"]
+    (folder / "memory.current").unlink()
+    absent = absent_of(proc)
+    assert absent["memory_bytes"] == absent["total_bytes"] == "the memory controller is not enabled"
+
+
+def test_v1_counters_that_a_file_does_not_hold_say_why(tmp_path: Path) -> None:
+    proc = v1_host(tmp_path)
+    make_tree(
+        tmp_path / f"fs/memory/runner/abc/docker/{ID}",
+        {"memory.oom_control": "oom_kill_disable 0\nunder_oom 0\n", "memory.failcnt": "0\n"},
+    )
+    assert "usage_percpu_ns" not in absent_of(proc)
+    (tmp_path / f"fs/cpuacct/docker/{ID}/cpuacct.usage_percpu").unlink()
+    (tmp_path / f"fs/cpu/docker/{ID}/cpu.stat").unlink()
+    absent = absent_of(proc)
+    assert "4.13" in absent["oom_kills"]
+    assert "not there" in absent["usage_percpu_ns"]
+    assert "the cpu controller is not mounted" in absent["nr_throttled"]
+    assert "not mounted" in absent["peak_bytes"]
 
 
 def test_v1_details_come_from_the_v2_folder_beside_it_where_there_is_one(tmp_path: Path) -> None:
@@ -262,6 +316,62 @@ def test_v2_effective_limits(tmp_path: Path) -> None:
     assert (found.memory_bytes, found.memory_at) == (64 << 20, "")
     assert (found.memory_high_bytes, found.memory_high_at) == (32 << 20, "/system.slice")
     assert found.cpuset_cpus == "0"
+
+
+@pytest.mark.parametrize(
+    ("slice_", "own_swap", "total", "at"),
+    [
+        ({}, "67108864", 128, ""),
+        ({"memory.max": "33554432\n"}, "67108864", 96, "/system.slice"),
+        ({"memory.swap.max": "33554432\n"}, "67108864", 96, "/system.slice"),
+        ({"memory.max": "33554432\n", "memory.swap.max": "0\n"}, "max", 32, "/system.slice"),
+        ({"memory.max": "max\n", "memory.swap.max": "268435456\n"}, "67108864", 128, ""),
+        ({}, "0", 64, ""),
+        ({"memory.max": "33554432\n", "memory.swap.max": "max\n"}, "max", None, ""),
+    ],
+)
+def test_v2_memory_with_swap_is_the_sum_of_the_tightest_of_both(
+    tmp_path: Path, slice_: dict[str, str], own_swap: str, total: int | None, at: str
+) -> None:
+    paths = cgroup.locate(77, ID, v2_host(tmp_path))
+    make_tree(tmp_path / "fs/system.slice", slice_)
+    make_tree(tmp_path / f"fs/system.slice/docker-{ID}.scope", {"memory.swap.max": own_swap})
+    found = cgroup.effective_limits(paths)
+    assert found.memory_swap_bytes == (total if total is None else total << 20)
+    assert found.memory_swap_at == at
+
+
+def test_v2_two_cgroups_above_can_set_the_parts_of_memory_with_swap(tmp_path: Path) -> None:
+    proc = v2_host(tmp_path)
+    moved = f"system.slice/pod/docker-{ID}.scope"
+    (proc / "77/cgroup").write_text(f"0::/{moved}\n")
+    make_tree(
+        tmp_path / "fs",
+        {
+            "system.slice/memory.max": "16777216\n",
+            "system.slice/pod/memory.swap.max": "8388608\n",
+            f"{moved}/cgroup.controllers": "cpu memory\n",
+            f"{moved}/memory.max": "max\n",
+            f"{moved}/memory.swap.max": "max\n",
+        },
+    )
+    found = cgroup.effective_limits(cgroup.locate(77, ID, proc))
+    assert (found.memory_bytes, found.memory_at) == (16 << 20, "/system.slice")
+    assert (found.memory_swap_bytes, found.memory_swap_at) == (24 << 20, "/system.slice/pod")
+
+
+def test_v1_memory_with_swap_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    paths = cgroup.locate(77, ID, v1_host(tmp_path))
+    found = cgroup.effective_limits(paths)
+    assert (found.memory_swap_bytes, found.memory_swap_at) == (128 << 20, "")
+    # The tightest of memory alone is no part of it.
+    make_tree(
+        tmp_path / "fs/memory/runner",
+        {"memory.limit_in_bytes": "33554432\n", "memory.memsw.limit_in_bytes": "100663296\n"},
+    )
+    found = cgroup.effective_limits(paths)
+    assert (found.memory_bytes, found.memory_at) == (32 << 20, "/runner")
+    assert (found.memory_swap_bytes, found.memory_swap_at) == (96 << 20, "/runner")
 
 
 def test_v1_memory_at_one_moment(tmp_path: Path) -> None:

@@ -165,6 +165,31 @@ def test_limits_stand_side_by_side_and_the_cgroup_that_binds_is_named() -> None:
     assert "CPU is bound above the container: /pods allows 0.3 CPUs" in sentences(found)
 
 
+def test_swap_in_force_is_what_binds_and_not_the_host() -> None:
+    host = replace(HOST_FACTS, swap_bytes=1024 * MIB)
+
+    def found(effective: EffectiveLimits) -> Inspection:
+        seen = observation(schedule(quota_ms=50, threads=1), effective=effective)
+        return inspection.inspect(seen, ENGINE_FACTS, host)
+
+    def row(told: Inspection) -> tuple[str, str]:
+        one = next(row for row in told.limits if row.option == "--memory-swap")
+        return one.effective, one.at
+
+    bound = found(
+        EffectiveLimits(memory_bytes=64 * MIB, memory_swap_bytes=80 * MIB, memory_swap_at="/pods")
+    )
+    assert row(bound) == ("80.0 MiB", "/pods")
+    assert "memory with swap is bound above the container: /pods leaves 80.0 MiB of both" in (
+        sentences(bound)
+    )
+    # Nothing limits swap: the host's comes to the memory that is in force, and not to all of it.
+    assert row(found(EffectiveLimits(memory_bytes=1024 * MIB))) == ("2.0 GiB (host)", "")
+    assert row(found(EffectiveLimits())) == (
+        f"{inspection.amount(HOST_FACTS.memory_bytes + 1024 * MIB)} (host)", "",
+    )  # fmt: skip
+
+
 def test_a_limit_that_the_kernel_does_not_hold_is_bad() -> None:
     kernel = KernelLimits(cpu_quota_us=20_000, cpu_period_us=100_000, memory_bytes=64 * MIB)
     found = told(schedule(quota_ms=20, threads=1), kernel=kernel)
@@ -241,6 +266,14 @@ def test_what_the_kernel_does_not_have_is_none_with_the_reason() -> None:
     found = told(schedule(quota_ms=50, threads=1), absent={"cpu_some_us": "no PSI here"})
     assert found.use.cpu_some is None
     assert found.absent["cpu_some_us"] == "no PSI here"
+    uncounted = tuple(
+        replace(s, nr_periods=None, nr_throttled=None, throttled_ns=None)
+        for s in schedule(quota_ms=100, threads=1)
+    )
+    found = told(uncounted, absent={"nr_periods": "no controller here"},
+                 kernel=KernelLimits(), limits=Limits())  # fmt: skip
+    assert found.use.periods is None
+    assert found.absent["throttling"] == "no controller here"
 
 
 def test_docker_stats_beside_it() -> None:

@@ -46,8 +46,12 @@ def test_limits_of_a_real_container(version: int, tmp_path: Path) -> None:
     assert held.memory_high_bytes == (UNLIMITED if version == 2 else None)
     effective = cgroup.effective_limits(paths)
     assert (effective.cpus, effective.cpus_at) == (0.333, "")
+    assert (effective.memory_bytes, effective.memory_at) == (64 * MIB, "")
+    assert (effective.memory_swap_bytes, effective.memory_swap_at) == (96 * MIB, "")
     free = cgroup.kernel_limits(located(version, "unlimited", tmp_path / "free"))
     assert (free.cpu_quota_us, free.memory_bytes) == (UNLIMITED, UNLIMITED)
+    nothing = cgroup.effective_limits(located(version, "unlimited", tmp_path / "nothing"))
+    assert (nothing.memory_bytes, nothing.memory_swap_bytes) == (None, None)
 
 
 def test_shares_become_the_weight_that_the_recorded_runtime_s_formula_gives(tmp_path: Path) -> None:
