@@ -402,12 +402,13 @@ class Sampling:
 
 
 def sampling(trials: Sequence[TrialRecord]) -> Sampling | None:
-    """The sampler's own cost; None where no trial had a window."""
+    """The sampler's own cost; None where no trial had a window in which it read anything."""
     found = [
         (trial.sampler, span, len(trial.containers))
         for trial in trials
-        if trial.sampler is not None and trial.containers and (span := _span_s(trial))
-    ]
+        if trial.sampler is not None and any(one.first for one in trial.containers)
+        and (span := span_s(trial))
+    ]  # fmt: skip
     if not found:
         return None
     reads = sum((cost.ticks + 2) * containers for cost, _, containers in found)
@@ -424,7 +425,8 @@ def sampling(trials: Sequence[TrialRecord]) -> Sampling | None:
     )
 
 
-def _span_s(trial: TrialRecord) -> float | None:
+def span_s(trial: TrialRecord) -> float | None:
+    """The length of the trial's window in seconds, whether a cgroup was read in it or not."""
     first, last = trial.host_first, trial.host_last
     return None if first is None or last is None else (last.t_mono_ns - first.t_mono_ns) / 1e9
 

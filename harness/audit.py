@@ -67,7 +67,9 @@ class Reading:
     errors: Errors
     """Shares of the truth."""
     rate_hz: float | None = None
-    """Readings a second, in the windows."""
+    """Readings a second, in the windows; None where there was none."""
+    remark: str = ""
+    """Why the source was not measured; empty where it was in any trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,11 @@ class Cost:
 
     source: str
     client_s: float | None
-    """In the process that asks."""
+    """In the process that asks; None where it was not measured."""
     engine_s: float | None
     """In the engine's processes; 0 for files of the kernel, None where they are not visible."""
     readings: int
+    """0 where the source was not measured; the remark then tells why."""
     remark: str = ""
 
     @property
@@ -151,7 +154,8 @@ def summarise(
     """Errors by source and length of window, rates and costs, of the trials that count."""
     everything = [trial for trials in cpu.values() for trial in trials]
     counted = {s: [t for t in trials if analysis.counts(t)] for s, trials in cpu.items()}
-    costs = [_cgroup_cost([trial for trials in counted.values() for trial in trials])]
+    of_cgroup = _cgroup_cost([trial for trials in counted.values() for trial in trials])
+    of_stats = stats_cost or Cost(STATS, None, None, 0, _NO_FRAME)
     return Audit(
         cpu=tuple(
             reading
@@ -159,7 +163,7 @@ def summarise(
             for reading in _of_cpu(f"{duration_s:g} s", trials)
         ),
         memory=tuple(_of_memory(memory)),
-        costs=tuple(cost for cost in (*costs, stats_cost) if cost is not None),
+        costs=(of_cgroup, of_stats),
         trials=len(everything) + len(memory),
         rejected=tuple(t.invalid or t.failure or "" for t in everything if not analysis.counts(t)),
     )
@@ -167,28 +171,49 @@ def summarise(
 
 # --- CPU -------------------------------------------------------------------------------------
 
+_NO_FRAME = "no frame of it came in time"
+_NO_TRIAL = "no trial of it counts"
+
 
 def _of_cpu(what: str, trials: Sequence[TrialRecord]) -> Iterable[Reading]:
     containers = [trial.containers[0] for trial in trials]
-    spans = [span for one in containers if (span := analysis.window_s(one))]
-    samples = sum((t.sampler.ticks + 2) for t in trials if t.sampler is not None)
+    samples = sum(t.sampler.ticks + 2 for t in trials if t.sampler and t.containers[0].first)
     frames = sum(len(one.stats) for one in containers)
-    for source, read, count in (
-        (CGROUP, analysis.achieved_cpus, samples),
-        (STATS, analysis.stats_cpus, frames),
+    seconds = sum(span for trial in trials if (span := analysis.span_s(trial)))
+    for source, read, count, why in (
+        (CGROUP, _cgroup_cpus, samples, _unread(trials)),
+        (STATS, analysis.stats_cpus, frames, _NO_FRAME),
     ):
         errors = Errors.of([_error(read(one), analysis.inside_cpus(one)) for one in containers])
-        yield Reading(source, what, errors, count / sum(spans) if spans else None)
+        rate_hz = count / seconds if count and seconds else None
+        yield Reading(source, what, errors, rate_hz, _remark(errors, why))
+
+
+def _cgroup_cpus(container: ContainerRecord) -> float | None:
+    """By the cgroup alone: the workload's own clocks, where they stand in for it, are the truth."""
+    return None if container.first is None else analysis.achieved_cpus(container)
+
+
+def _unread(trials: Sequence[TrialRecord]) -> str:
+    """Why no cgroup was read."""
+    whys = [one.absent.get("cpu_usage_ns", "") for t in trials for one in t.containers]
+    return next(filter(None, whys), "its CPU counter was not read")
+
+
+def _remark(errors: Errors, why: str) -> str:
+    if errors.n:
+        return ""
+    return why if errors.missing else _NO_TRIAL
 
 
 def _error(read: float | None, truth: float | None) -> float | None:
     return None if read is None or not truth else read / truth - 1
 
 
-def _cgroup_cost(trials: Sequence[TrialRecord]) -> Cost | None:
+def _cgroup_cost(trials: Sequence[TrialRecord]) -> Cost:
     sampling = analysis.sampling(trials)
     if sampling is None:
-        return None
+        return Cost(CGROUP, None, None, 0, _unread(trials) if trials else _NO_TRIAL)
     return Cost(
         CGROUP, sampling.cpu_per_read_s, 0.0, sampling.ticks,
         "the loop around the reads and the edges with all files included",
@@ -202,13 +227,16 @@ def _of_memory(trials: Sequence[MemoryTrial]) -> Iterable[Reading]:
     for kind in dict.fromkeys(trial.kind for trial in trials):
         mine = [trial for trial in trials if trial.kind == kind]
         part = "anon" if kind == "anon" else "page cache"
-        for source, name, read in (
-            (CGROUP, "usage", _usage),
-            (CGROUP, part, _anon if kind == "anon" else _file),
-            (STATS, "memory", _stats_memory),
+        obstacle = next((t.seen.obstacle for t in mine if t.seen.obstacle), "it was not read")
+        for source, name, read, why in (
+            (CGROUP, "usage", _usage, obstacle),
+            (CGROUP, part, _anon if kind == "anon" else _file, obstacle),
+            (STATS, "memory", _stats_memory, _NO_FRAME),
         ):
-            errors = [_error(read(t.seen.record), float(t.truth.touched_bytes)) for t in mine]
-            yield Reading(source, f"{kind}: {name}", Errors.of(errors))
+            errors = Errors.of(
+                [_error(read(t.seen.record), float(t.truth.touched_bytes)) for t in mine]
+            )
+            yield Reading(source, f"{kind}: {name}", errors, remark=_remark(errors, why))
 
 
 _Read = Callable[[ContainerRecord], float | None]

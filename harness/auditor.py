@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from harness import runner
+from harness import probe, runner
 from harness.audit import MEMORY_TARGET_BYTES, STATS, Cost, MemoryTrial
 from harness.conversation import TrialEndedError, converse
 from harness.engine import DockerEngine, processes
@@ -56,11 +56,16 @@ def _held(engine: DockerEngine, host: HostFacts, name: str, spec: ContainerSpec)
             seen = onlooker.look(LOOKED_S)
         talk.stop()
         report = talk.report()["memory"]
-    except TrialEndedError as ended:
+    except (TrialEndedError, probe.GarbledError) as ended:
         raise MeasurementError(f"{name}: {ended}.", "See `bench doctor`.") from None
     finally:
         container.remove()
-    assert isinstance(report, MemoryReport)
+    if not isinstance(report, MemoryReport) or report.touched_bytes < MEMORY_TARGET_BYTES:
+        # What was killed holds nothing any more: it would be compared with what it once touched.
+        raise MeasurementError(
+            f"{name}: the workload did not get {MEMORY_TARGET_BYTES >> 20} MiB to be looked at.",
+            "Free memory on the engine's host; see `bench doctor`.",
+        )
     return MemoryTrial(spec.workload.kind, report, seen)
 
 
@@ -94,10 +99,12 @@ def stats_cost(engine: DockerEngine, host_url: str, *, seconds: float, rounds: i
             container.remove()
     if frames <= rounds:
         return None
+    # Whoever else asks this engine can make it work more while we do not.
+    engine_s = engine_ns / frames / 1e9 if processes_ and engine_ns > 0 else None
     return Cost(
         STATS,
         client_ns / frames / 1e9,
-        engine_ns / frames / 1e9 if processes_ else None,
+        engine_s,
         frames,
         f"{processes_} processes of the engine" if processes_ else "its engine is not on this host",
     )

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from harness import audit, runner
 from harness.audit import CGROUP, STATS, Cost, Errors, MemoryTrial
+from harness.cli import audit as audit_command
 from harness.engine import processes
 from harness.inspection import Observation
 from harness.model import (
@@ -29,7 +30,9 @@ from harness.model import (
     StatsFrame,
     TrialRecord,
 )
+from harness.watch import BlindWatch
 from tests.fakes import World
+from tests.test_cli_looking import spoken
 
 MIB = 1 << 20
 
@@ -58,9 +61,12 @@ def cpu_trials() -> dict[float, list[TrialRecord]]:
     return {duration_s: execute(plan) for duration_s, plan in plans.items()}
 
 
-def execute(plan: Plan) -> list[TrialRecord]:
+def execute(plan: Plan, *, blind: str = "") -> list[TrialRecord]:
     records: list[TrialRecord] = []
-    where = World(foreign_cpus=0.02).surroundings()
+    world = World(foreign_cpus=0.02)
+    where = world.surroundings()
+    if blind:
+        where = replace(where, watch=lambda who, *_: BlindWatch(who, world, blind))
     runner.run_plan(plan, "run", where, lambda r, _: records.append(r), runner.Observer())
     return records
 
@@ -87,8 +93,52 @@ def test_sources_are_judged_by_the_workloads_own_clock() -> None:
     assert exact.rms < 1e-6
     assert readings[CGROUP, "5 s"].rate_hz == pytest.approx(250, rel=0.01)
     assert readings[STATS, "5 s"].rate_hz == pytest.approx(0.2)
-    assert [cost.source for cost in found.costs] == [CGROUP]
+    assert [(cost.source, cost.readings > 0) for cost in found.costs] == [
+        (CGROUP, True),
+        (STATS, False),
+    ]
     json.dumps(found.as_json())
+
+
+def test_a_cgroup_that_nobody_read_is_not_measured_and_never_perfect() -> None:
+    why = "the engine runs on another host; it lets nobody mount its files"
+    plans = audit.cpu_plans(2, 4_000_000, durations_s=(2.0, 5.0), trials=5)
+    trials = {s: execute(plan, blind=why) for s, plan in plans.items()}
+    stats_cost = Cost(STATS, 1e-4, None, 30, "its engine is not on this host")
+    unseen = memory_trial("anon", usage=0, anon=0, file=0, stats=41 * MIB)
+    record = replace(unseen.seen.record, first=None, last=None)
+    trial = replace(unseen.seen.trial, containers=(record,))
+    memory = [replace(unseen, seen=replace(unseen.seen, trial=trial, obstacle="elsewhere"))]
+    found = audit.summarise(trials, memory, stats_cost)
+    for reading in (*found.cpu, *found.memory):
+        measured = reading.source == STATS
+        assert (reading.errors.n > 0, reading.errors.rms is not None) == (measured, measured)
+        if reading in found.cpu:
+            assert (reading.rate_hz is not None) == measured
+    assert {r.remark for r in found.cpu if r.source == CGROUP} == {why}
+    assert {r.remark for r in found.memory if r.source == CGROUP} == {"elsewhere"}
+    assert found.costs[0] == Cost(CGROUP, None, None, 0, why)
+    assert found.as_json()["cpu"][0]["remark"] == why
+
+    text = " ".join(spoken(lambda: audit_command._print(found)).split())
+    assert f"cgroup was not measured (2 s, 5 s): {why}" in text
+    assert "cgroup was not measured (anon: usage, anon: anon): elsewhere" in text
+    assert f"cgroup not measured: {why}" in text
+    assert "(0 readings" not in text
+
+
+def test_a_docker_stats_without_a_frame_is_not_measured() -> None:
+    plan = audit.cpu_plans(2, 4_000_000, durations_s=(2.0,), trials=5)[2.0]
+    silent = [
+        replace(trial, containers=(replace(trial.containers[0], stats=()),))
+        for trial in execute(plan)
+    ]
+    found = audit.summarise({2.0: silent}, [], None)
+    (_, stats) = found.cpu
+    assert (stats.errors.n, stats.rate_hz) == (0, None)
+    text = spoken(lambda: audit_command._print(found))
+    assert "docker stats was not measured (2 s): no frame of it came in time" in text
+    assert "docker stats  not measured: no frame of it came in time" in text
 
 
 def test_a_source_that_is_off_is_seen_to_be_off() -> None:

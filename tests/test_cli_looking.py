@@ -59,7 +59,7 @@ def test_an_inspection_fits_its_terminal(columns: int, monkeypatch: pytest.Monke
     seen = observation(
         schedule(quota_ms=50, threads=1), absent={"cpu_some_us": "this kernel keeps no pressure"}
     )
-    said = _said(lambda: inspect_command._print(inspect(seen, ENGINE_FACTS, HOST_FACTS), False))
+    said = spoken(lambda: inspect_command._print(inspect(seen, ENGINE_FACTS, HOST_FACTS), False))
     lines = said.splitlines()
     assert max(len(line) for line in lines) <= columns
     assert "web-1 (c0ffeec0ffee, image nginx:1.25)" in lines[0]
@@ -70,7 +70,7 @@ def test_an_inspection_fits_its_terminal(columns: int, monkeypatch: pytest.Monke
 
 def test_a_watched_window_is_a_line_of_80_columns() -> None:
     use = inspect(observation(schedule(quota_ms=50, threads=1)), ENGINE_FACTS, HOST_FACTS).use
-    head, line = _said(lambda: inspect_command._print_line(use, 0)).splitlines()
+    head, line = spoken(lambda: inspect_command._print_line(use, 0)).splitlines()
     assert len(head) <= 80
     assert len(line) == len(head)
     assert "0.500" in line
@@ -91,7 +91,7 @@ def test_an_audit_fits_its_terminal(columns: int, monkeypatch: pytest.MonkeyPatc
         trials=60,
         rejected=("other processes used 0.30 CPUs",),
     )
-    said = _said(lambda: audit_command._print(found))
+    said = spoken(lambda: audit_command._print(found))
     assert max(len(line) for line in said.splitlines()) <= columns
     assert "+2.000%" in said
     assert "25 (5 without)" in said
@@ -99,7 +99,7 @@ def test_an_audit_fits_its_terminal(columns: int, monkeypatch: pytest.MonkeyPatc
     assert "1 of 60 trials rejected" in said
 
 
-def _said(speak: object) -> str:
+def spoken(speak: object) -> str:
     """What is printed, as to a file: rich and click both write to stdout."""
     import click  # noqa: PLC0415 - a command made here, to run what prints
 

@@ -256,6 +256,7 @@ def test_without_anybody_outside_the_workloads_own_clocks_are_what_is_told() -> 
         assert container.absent["cpu_usage_ns"] == "no cgroup here"
         assert any("no cgroup here" in note.text for note in record.warnings)
     assert json.dumps([note.code for note in records[0].warnings])
+    assert analysis.sampling(records) is None
 
 
 def test_the_command_names_files_and_no_path() -> None:

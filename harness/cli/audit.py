@@ -14,6 +14,8 @@ from harness.cli.options import engine_host_option, json_option, results_option
 from harness.errors import MeasurementError, PlanError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from harness.audit import Audit, Cost, Reading
 
 
@@ -69,7 +71,7 @@ def audit(
     finally:
         engine.remove_all(auditor.RUN)
     told = auditing.summarise(found, memory, cost)
-    if not any(reading.errors.n for reading in told.cpu):
+    if not any(reading.errors.n or reading.errors.missing for reading in told.cpu):
         raise MeasurementError(f"no trial counts: {told.rejected[0]}.", "See `bench doctor`.")
     if as_json:
         click.echo(json.dumps(told.as_json(), indent=2))
@@ -83,14 +85,23 @@ def _print(told: Audit) -> None:
     console = Console(highlight=False)
     console.print("CPU: error against the workload's own thread clocks", style="bold")
     console.print(_table("window", told.cpu, rates=True))
+    _print_remarks(console, told.cpu)
     console.print("\nMemory: error against what the workload touched", style="bold")
     console.print(_table("kind: read", told.memory, rates=False))
+    _print_remarks(console, told.memory)
     console.print("\nCPU time of one reading of one container", style="bold")
     for cost in told.costs:
         console.print(_cost(cost), markup=False)
     if told.rejected:
         console.print(f"{len(told.rejected)} of {told.trials} trials rejected: {told.rejected[0]}",
                       style="yellow", markup=False)  # fmt: skip
+
+
+def _print_remarks(console: Console, readings: tuple[Reading, ...]) -> None:
+    """What was not measured, each with why."""
+    for source, why in dict.fromkeys((r.source, r.remark) for r in readings if r.remark):
+        whats = ", ".join(r.what for r in readings if (r.source, r.remark) == (source, why))
+        console.print(f"{source} was not measured ({whats}): {why}", style="yellow", markup=False)
 
 
 def _table(what: str, readings: tuple[Reading, ...], *, rates: bool) -> object:
@@ -104,6 +115,8 @@ def _table(what: str, readings: tuple[Reading, ...], *, rates: bool) -> object:
     for reading in readings:
         errors = reading.errors
         n = f"{errors.n}" + (f" ({errors.missing} without)" if errors.missing else "")
+        if reading.remark:
+            n = "not measured"
         cells = [_share(errors.bias), _share(errors.rms, sign=False), _share(errors.worst), n]
         if rates:
             cells.append("-" if reading.rate_hz is None else f"{reading.rate_hz:.3g}")
@@ -119,7 +132,12 @@ def _cost(cost: Cost) -> str:
     def form(seconds: float | None) -> str:
         return "not known" if seconds is None else f"{seconds * 1e6:.1f} µs"
 
-    parts = f"{form(cost.client_s)} here, {form(cost.engine_s)} in the engine"
+    if not cost.readings:
+        return f"{cost.source:<13} not measured: {cost.remark}"
+    # The kernel's files are read without the engine.
+    parts = "" if cost.engine_s == 0 else (
+        f": {form(cost.client_s)} here, {form(cost.engine_s)} in the engine"
+    )  # fmt: skip
     return (
-        f"{cost.source:<13} {form(cost.total_s)}: {parts} ({cost.readings} readings; {cost.remark})"
+        f"{cost.source:<13} {form(cost.total_s)}{parts} ({cost.readings} readings; {cost.remark})"
     )
