@@ -257,13 +257,12 @@ def parse_report(report: dict[str, Any], version: int, containers: int) -> Windo
             "Lower --cadence or --duration.",
         )
     raw: list[list[tuple[RawSample, bytes | None]]] = [[] for _ in range(containers)]
-    lateness: list[int] = []
-    for number, t_ns, span_ns, late_ns, files, details in report["samples"]:
+    # As ours: of each tick once, and an edge is none.
+    lateness = sorted([one[3] for one in report["samples"] if one[0] == 0][1:-1])
+    for number, t_ns, span_ns, _, files, details in report["samples"]:
         percpu = details.pop() if version == 1 and details else None
         sample = RawSample(t_ns, span_ns, _bytes(files), _bytes(details))
         raw[number].append((sample, percpu and percpu.encode()))
-        lateness.append(late_ns)
-    lateness.sort()
     first, last = (
         parse_host_sample(version, report[edge]["t_ns"], _bytes(report[edge]["texts"]))
         for edge in ("host_first", "host_last")

@@ -227,6 +227,20 @@ def test_a_report_that_is_not_whole_is_refused() -> None:
         sidecar.parse_report({"complete": False}, 1, 1)
 
 
+def test_the_samplers_lateness_is_that_of_its_ticks() -> None:
+    def moment(container: int, late_ns: int) -> list[object]:
+        return [container, 1_000 + late_ns, 10, late_ns, ["usage_usec 1\n", None, None], []]
+
+    edge = {"t_ns": 1, "texts": [None] * 4}
+    late = (0, 100, 300, 200, 0)  # both edges, and three ticks between them
+    report = {
+        "complete": True, "ticks": 3, "missed": 0, "cpu_ns": 1, "host_first": edge,
+        "host_last": edge, "samples": [moment(i, late_ns) for late_ns in late for i in (0, 1)],
+    }  # fmt: skip
+    cost = sidecar.parse_report(report, 2, 2).cost
+    assert (cost.lateness_p50_ns, cost.lateness_p99_ns) == (200, 300)
+
+
 def test_the_host_is_read_from_the_same_files() -> None:
     stat = b"cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 80 9 10\ncpu1 1 2 3 4 5 6 7 8 9 10\n"
     found = parse_host_sample(1, 5, (b"99\n", b"90 9\n", stat, b"SwapFree:       2 kB\n"))
