@@ -125,6 +125,21 @@ def test_a_container_that_is_gone_leaves_those_above_it(probe: Path, root: Path)
     assert [one["text"] for one in report["files"]] == [None, None, "of the slice\n", None]
 
 
+def test_an_inner_folder_is_taken_where_it_has_the_file(probe: Path, root: Path) -> None:
+    own = root / "cpu/slice/docker" / ID
+    (own / "container").mkdir()
+    for name, text in (("limit", "inner\n"), ("usage", "7\n")):
+        (own / "container" / name).write_text(text)
+    more = ("--up", "cpu:limit", "--inner")
+    with running(probe, *options(root, *more, "container/limit")) as sampler:
+        files = sampler.hear()["files"]
+        report = measure(sampler, 50)
+    assert [one["text"] for one in files[:2]] == ["inner\n", "own\n"]
+    assert {s[4][0] for s in report["samples"]} == {"7\n"}
+    with running(probe, *options(root, *more, "container/nothing")) as sampler:
+        assert sampler.hear()["files"][0]["path"] == f"/cpu/slice/docker/{ID}"
+
+
 @pytest.mark.parametrize(
     ("name", "of_container"),
     [
@@ -193,6 +208,7 @@ def test_it_leaves_the_measured_cpus_alone_where_that_leaves_it_any(
         (["--id", "short"], "at least 12 characters"),
         (["--id", "../../../etc/x"], "at least 12 characters"),
         (["--rate", "0"], "1 to 10000"),
+        (["--inner", "../x/y"], "FOLDER/FILE"),
         (["--keep-off", "0-1"], "--keep-off takes a whole number"),
     ],
 )

@@ -16,6 +16,7 @@ const char usage[] =
     "       probe sample --root DIR --id ID --rate HZ --tick HIERARCHY:FILE --deadline SECONDS\n"
     "                    [--detail HIERARCHY:FILE] [--detail-every TICKS]\n"
     "                    [--up HIERARCHY:FILE] [--host PATH] [--keep-off CPU]\n"
+    "                    [--inner FOLDER/FILE]\n"
     "       probe --version | --help\n";
 
 static const struct {

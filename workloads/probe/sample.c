@@ -45,7 +45,7 @@ struct names {
 };
 
 static struct {
-    const char *root;
+    const char *root, *inner;
     const char *ids[MAX_IDS];
     size_t id_count;
     struct names tick, detail, up;
@@ -193,8 +193,17 @@ static bool find_below(char *path, size_t length, const char *id, int depth)
 
 static bool container_path(const struct name *name, const char *id, char path[MAX_PATH_BYTES])
 {
-    size_t length = hierarchy_path(name, path);
-    return find_below(path, length, id, MAX_DEPTH);
+    if (!find_below(path, hierarchy_path(name, path), id, MAX_DEPTH))
+        return false;
+    if (setup.inner == NULL)
+        return true;
+    size_t length = strlen(path);
+    int more = snprintf(path + length, MAX_PATH_BYTES - length, "/%s", setup.inner);
+    if (more < 0 || (size_t)more >= MAX_PATH_BYTES - length || access(path, F_OK) != 0)
+        path[length] = '\0';
+    else
+        *strrchr(path, '/') = '\0'; /* the folder, without the file */
+    return true;
 }
 
 static void find_upward(void)
@@ -428,6 +437,7 @@ static uint64_t read_options(int count, char **arguments)
         {"deadline", required_argument, NULL, 'D'},
         {"root", required_argument, NULL, 'r'},
         {"id", required_argument, NULL, 'i'},
+        {"inner", required_argument, NULL, 'I'},
         {"rate", required_argument, NULL, 'R'},
         {"detail-every", required_argument, NULL, 'e'},
         {"tick", required_argument, NULL, 't'},
@@ -443,6 +453,11 @@ static uint64_t read_options(int count, char **arguments)
         switch (option) {
         case 'D': deadline_s = option_number("deadline", optarg, 1, MOST_DEADLINE_S); break;
         case 'r': setup.root = optarg; break;
+        case 'I':
+            if (*optarg == '/' || strchr(optarg, '/') == NULL || strstr(optarg, "..") != NULL)
+                misuse("--inner takes FOLDER/FILE");
+            setup.inner = optarg;
+            break;
         case 'R': setup.rate_hz = option_number("rate", optarg, 1, 10000); break;
         case 'e': setup.detail_every = option_number("detail-every", optarg, 1, 1000000); break;
         case 't': add_name(&setup.tick, "tick", optarg); break;
