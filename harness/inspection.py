@@ -391,7 +391,8 @@ def _findings(
 ) -> Iterator[Finding]:
     """In the order of their weight: what ended, what is held up, what will be, what is odd."""
     if seen.ended:
-        yield Finding("end", "bad", f"{seen.ended}, {used.window_s or 0:.1f} s into the window")
+        when = "within" if used.window_s is None else f"{used.window_s:.1f} s into"
+        yield Finding("end", "bad", f"{seen.ended}, {when} the window")
     if seen.container.state == "paused":
         yield Finding("state", "note", "it is paused: nothing of it runs, its memory stays",
                       f"docker unpause {seen.container.name}")  # fmt: skip

@@ -25,7 +25,7 @@ from harness.cgroup import (
 )
 from harness.engine.containers import Exit
 from harness.engine.stats import StatsStream
-from harness.errors import MeasurementError
+from harness.errors import EngineError, MeasurementError
 from harness.host import HostReader
 from harness.inspection import Observation
 from harness.limits import DEFAULT_PERIOD_US, parse_cpu_list
@@ -42,6 +42,9 @@ from harness.model import (
 from harness.sampler import Clock, SystemClock, Window, kept_off, sample_window
 
 MAX_CADENCE_HZ = 1000.0
+_TOLD_NS = 3_000_000_000
+"""So long an engine may take to know of a process's end: tens of ms where its host is idle."""
+_ASKED_AGAIN_NS = 50_000_000
 
 
 class Onlooked(Protocol):
@@ -52,7 +55,7 @@ class Onlooked(Protocol):
         ...
 
     def how_it_ended(self, container_id: str) -> Exit | None:
-        """How a container ended; None while it runs, or where it is gone."""
+        """How a container ended; None while it runs. LookupError where it is gone."""
         ...
 
 
@@ -69,9 +72,11 @@ class Onlooker:
         read_host: Callable[[], HostSample] | None = None,
         proc: Path = Path("/proc"),
     ) -> None:
-        self._engine, self._container, self._host, self._proc = engine, container, host, proc
+        self._engine, self._container, self._host = engine, container, host
         self._clock = clock or SystemClock()
         self._read_host = read_host or HostReader().read
+        self._process = proc / str(container.pid)
+        self._started = self._start()
         self._opened: tuple[CgroupPaths, CounterReader] | None = None
         self._obstacle = ""
         try:
@@ -92,7 +97,8 @@ class Onlooker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the descriptors back."""
+        """Give the descriptors back and end the stream."""
+        self._stats.close()
         if self._opened:
             self._opened[1].close()
 
@@ -106,7 +112,11 @@ class Onlooker:
         if self._opened is None:
             self._clock.sleep_ns(round(duration_s * 1e9))
             record = self._record(stats=self._stats.frames(start_ns, self._clock.now_ns()))
-            return Observation(self._container, _trial(record), obstacle=self._obstacle)
+            return Observation(
+                self._container, _trial(record), obstacle=self._obstacle, ended=self._told()
+            )
+        if not self._runs():
+            raise self._over()
         paths, reader = self._opened
         before = self._record(
             kernel=kernel_limits(paths),
@@ -120,10 +130,9 @@ class Onlooker:
         # The files go with the container: what was read last is where it ended.
         samples = tuple(s for s in window.samples[0] if s.cpu_usage_ns is not None)
         if len(samples) < 2:
-            raise MeasurementError(
-                f"{self._container.name} ended before it could be measured.", "Start it again."
-            )
-        gone = len(samples) < len(window.samples[0])
+            raise self._over()
+        # The counters can be read for some ms after the process, until its cgroup is removed.
+        gone = not self._runs() or len(samples) < len(window.samples[0])
         record = replace(
             before,
             first=samples[0],
@@ -150,7 +159,6 @@ class Onlooker:
         cadence_hz: float | None,
     ) -> Window:
         pinned = before.effective.cpuset_cpus if before.effective else None
-        alive = self._proc / str(self._container.pid)
         with kept_off(parse_cpu_list(pinned) if pinned else None):
             return sample_window(
                 [reader],
@@ -159,7 +167,7 @@ class Onlooker:
                 duration_ns=round(duration_s * 1e9),
                 cadence_hz=cadence_hz or min(MAX_CADENCE_HZ, 1e9 / self._host.tick_ns),
                 clock=self._clock,
-                done=lambda: not alive.exists(),
+                done=lambda: not self._process.exists(),
             )
 
     def _record(self, **measured: Any) -> ContainerRecord:
@@ -167,10 +175,43 @@ class Onlooker:
         limits = self._container.limits
         return ContainerRecord(requested=limits, engine=limits, **measured)
 
+    def _start(self) -> str:
+        """When the container's first process started, in ticks; empty where it is gone."""
+        try:
+            text = (self._process / "stat").read_text()
+        except OSError:
+            return ""
+        # proc(5), field 22; the name before it may hold blanks and brackets.
+        return text[text.rindex(")") + 1 :].split()[19]
+
+    def _runs(self) -> bool:
+        """Whether that process is there yet, and no other has got its number."""
+        return self._process.exists() and self._start() == self._started
+
+    def _over(self) -> MeasurementError:
+        return MeasurementError(
+            f"{self._container.name} ended before it could be measured: {self._ending()}.",
+            "Start it again.",
+        )
+
     def _ending(self) -> str:
-        ended = self._engine.how_it_ended(self._container.id)
-        if ended is None:
+        """How it ended, of a container whose process is gone."""
+        give_up_ns = self._clock.now_ns() + _TOLD_NS
+        try:
+            while not (said := self._told()) and self._clock.now_ns() < give_up_ns:
+                self._clock.sleep_ns(_ASKED_AGAIN_NS)
+        except EngineError:
+            return "it ended, and the engine does not tell how"
+        return said or "its process ended, and the engine says that it runs: it starts it again"
+
+    def _told(self) -> str:
+        """How it ended, as the engine says now; empty where it says that it runs."""
+        try:
+            ended = self._engine.how_it_ended(self._container.id)
+        except LookupError:
             return "it ended and is gone"
+        if ended is None:
+            return ""
         killed = ", OOM-killed" if ended.oom_killed else ""
         return f"it ended with exit code {ended.exit_code}{killed}"
 

@@ -319,3 +319,6 @@ class FakeStats:
         used = self._container.usage_ns(end_ns) - self._container.usage_ns(start_ns)
         percent = 100 * used / (end_ns - start_ns)
         return (StatsFrame(read="2026-01-01T00:00:00Z", cpu_percent=percent, memory_bytes=1 << 20),)
+
+    def close(self) -> None:
+        pass

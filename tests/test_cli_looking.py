@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from harness.audit import CGROUP, STATS, Audit, Cost, Errors, Reading
 from harness.cli import audit as audit_command
 from harness.cli import inspect as inspect_command
-from harness.inspection import inspect
+from harness.errors import MeasurementError
+from harness.inspection import Inspection, inspect
 from tests.fakes import ENGINE_FACTS, HOST_FACTS
 from tests.test_cli import NO_ENGINE, bench, one_line
 from tests.test_inspection import observation, schedule
@@ -77,6 +78,53 @@ def test_a_watched_window_is_a_line_of_80_columns() -> None:
     assert "100%" in line
 
 
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (True, ""),
+        (KeyboardInterrupt(), ""),
+        (MeasurementError("web-1 ended before it could be measured: it is gone."), "it is gone."),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_ends_with_what_its_last_window_means(
+    last: BaseException | bool, words: str, as_json: bool
+) -> None:
+    going, ended = (
+        inspect(observation(schedule(quota_ms=50, threads=1), ended=how), ENGINE_FACTS, HOST_FACTS)
+        for how in ("", "it ended badly")
+    )
+    windows = iter([(going, False), (going, False)])
+
+    def look() -> tuple[Inspection, bool]:
+        if (window := next(windows, None)) is not None:
+            return window
+        if isinstance(last, BaseException):
+            raise last
+        return ended, True
+
+    done = ran(lambda: inspect_command._watch(look, as_json))
+    assert done.stderr.strip().endswith(words)
+    assert bool(done.stderr.strip()) == bool(words)
+    if as_json:
+        windows_told = [json.loads(line) for line in done.stdout.splitlines()]
+        findings = windows_told[-1]["findings"]
+        rows, end = len(windows_told), findings[0]["text"]
+    else:
+        rows, end = done.stdout.count("0.500      100%"), done.stdout
+        assert "at its limit: it used 100%" in done.stdout
+    assert rows == (3 if last is True else 2)
+    assert ("it ended badly" in end) == (last is True)
+
+
+def test_a_container_that_was_gone_before_the_first_window_is_an_error() -> None:
+    def look() -> tuple[Inspection, bool]:
+        raise MeasurementError("web-1 ended before it could be measured: it is gone.")
+
+    with pytest.raises(MeasurementError, match="it is gone"):
+        ran(lambda: inspect_command._watch(look, False))
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_an_audit_fits_its_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -100,8 +148,12 @@ def test_an_audit_fits_its_terminal(columns: int, monkeypatch: pytest.MonkeyPatc
 
 
 def spoken(speak: object) -> str:
+    return ran(speak).stdout
+
+
+def ran(speak: object) -> Result:
     """What is printed, as to a file: rich and click both write to stdout."""
     import click  # noqa: PLC0415 - a command made here, to run what prints
 
     command = click.Command("speak", callback=speak)  # type: ignore[arg-type]
-    return CliRunner().invoke(command, catch_exceptions=False).stdout
+    return CliRunner().invoke(command, catch_exceptions=False)

@@ -300,6 +300,9 @@ def test_an_end_a_pause_and_a_cgroup_that_is_not_here() -> None:
     assert remote.use.cpus is None
     assert {row.kernel for row in remote.limits} == {"not read"}
     assert "docker stats alone" in sentences(remote)
+    gone = told((), obstacle="the engine runs on another host", ended="it ended and is gone",
+                kernel=None, effective=None)  # fmt: skip
+    assert gone.findings[0].text == "it ended and is gone, within the window"
 
 
 def test_a_period_below_a_tick_is_named() -> None:

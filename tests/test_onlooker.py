@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.engine.containers import Exit, choose_container
-from harness.errors import MeasurementError, UsageError
+from harness.errors import EngineError, MeasurementError, UsageError
 from harness.model import HostSample, Limits, RunningContainer, StatsFrame
 from harness.onlooker import Onlooker
 from tests.fakes import HOST_FACTS
@@ -25,6 +26,8 @@ class Clock:
     proc: Path
     counter: Path
     ends_ns: int | None = None
+    removed_after_ns: int = 0
+    """So long the cgroup stays when the process is gone."""
     now: int = 0
 
     def now_ns(self) -> int:
@@ -36,16 +39,22 @@ class Clock:
     def sleep_ns(self, duration_ns: int) -> None:
         self.now += max(0, duration_ns)
         if self.ends_ns is not None and self.now >= self.ends_ns:
-            self.counter.write_text("")
-            (self.proc / "77" / "cgroup").unlink(missing_ok=True)
-            if (self.proc / "77").exists():
-                (self.proc / "77").rmdir()
+            if self.now >= self.ends_ns + self.removed_after_ns:
+                self.counter.write_text("")
+            shutil.rmtree(self.proc / "77", ignore_errors=True)
+
+
+Told = Exit | Exception | None
 
 
 @dataclass
 class Engine:
+    """Tells of its end what it is given, one answer after the other and then the last again."""
+
     frames_: tuple[StatsFrame, ...] = ()
-    ended: Exit | None = None
+    ended: tuple[Told, ...] = (None,)
+    asked: int = 0
+    closed: bool = False
 
     def follow_stats(self, container_id: str) -> Engine:
         return self
@@ -53,8 +62,15 @@ class Engine:
     def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
         return self.frames_
 
+    def close(self) -> None:
+        self.closed = True
+
     def how_it_ended(self, container_id: str) -> Exit | None:
-        return self.ended
+        told = self.ended[min(self.asked, len(self.ended) - 1)]
+        self.asked += 1
+        if isinstance(told, Exception):
+            raise told
+        return told
 
 
 def container(container_id: str = ID) -> RunningContainer:
@@ -104,7 +120,7 @@ def test_a_window_is_whole_quota_periods(tmp_path: Path) -> None:
 
 def test_a_container_that_ends_is_told_with_its_end(tmp_path: Path) -> None:
     proc = v1_host(tmp_path)
-    engine = Engine(ended=Exit(137, oom_killed=True))
+    engine = Engine(ended=(Exit(137, oom_killed=True),))
     with onlooker(proc, tmp_path, engine, ends_ns=400 * MS) as looking:
         seen = looking.look(2.0)
     assert seen.ended == "it ended with exit code 137, OOM-killed"
@@ -116,10 +132,86 @@ def test_a_container_that_ends_is_told_with_its_end(tmp_path: Path) -> None:
     assert last.t_mono_ns == 400 * MS  # and not two seconds later
 
 
-def test_another_host_leaves_docker_stats_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("removed_after_ns", "samples"),
+    [(0, 100), (40 * MS, 102), (10_000 * MS, 102)],  # with the tick that sees it, and the edge
+)
+def test_the_end_is_the_process_s_and_not_that_of_its_cgroup(
+    tmp_path: Path, removed_after_ns: int, samples: int
+) -> None:
     proc = v1_host(tmp_path)
+    # PID 1 is reaped some ms before the engine knows of it.
+    engine = Engine(ended=(None, None, Exit(0, oom_killed=False)))
+    looking = onlooker(proc, tmp_path, engine, ends_ns=400 * MS, removed_after_ns=removed_after_ns)
+    with looking:
+        seen = looking.look(2.0)
+        assert seen.ended == "it ended with exit code 0"
+        assert len(seen.samples) == samples
+        assert seen.record.memory_last is None
+        assert engine.asked == 3
+        with pytest.raises(MeasurementError, match=r"ended before .* it ended with exit code 0"):
+            looking.look(2.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ((None, LookupError("some")), "it ended and is gone"),
+        ((None,), "its process ended, and the engine says that it runs: it starts it again"),
+        ((EngineError("no answer."),), "it ended, and the engine does not tell how"),
+    ],
+)
+def test_an_end_that_the_engine_does_not_tell(
+    tmp_path: Path, told: tuple[Told, ...], words: str
+) -> None:
+    proc, engine = v1_host(tmp_path), Engine(ended=told)
+    with onlooker(proc, tmp_path, engine, ends_ns=400 * MS) as looking:
+        assert looking.look(2.0).ended == words
+    assert engine.asked < 100  # it is not asked for ever
+
+
+def test_another_process_with_its_number_is_not_the_container(tmp_path: Path) -> None:
+    proc = v1_host(tmp_path)
+    stat = "77 (a (name) S 1 " + "0 " * 17 + "{} 0 0\n"
+    (proc / "77/stat").write_text(stat.format(5000))
+    with onlooker(proc, tmp_path, Engine(ended=(Exit(1, oom_killed=None),))) as looking:
+        assert looking.look(1.0).ended == ""
+        (proc / "77/stat").write_text(stat.format(6000))
+        with pytest.raises(MeasurementError, match="ended before it could be measured"):
+            looking.look(1.0)
+
+
+def test_what_is_open_is_closed_at_the_end(tmp_path: Path) -> None:
+    engine = Engine()
+    with onlooker(v1_host(tmp_path), tmp_path, engine):
+        assert not engine.closed
+    assert engine.closed
+
+
+def elsewhere(proc: Path) -> Path:
     membership = proc / "77/cgroup"
     membership.write_text(membership.read_text().replace(ID, "another"))
+    return proc
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (Exit(137, oom_killed=True), "it ended with exit code 137, OOM-killed"),
+        (LookupError("some"), "it ended and is gone"),
+    ],
+)
+def test_on_another_host_the_engine_is_asked_after_each_window(
+    tmp_path: Path, told: Told, words: str
+) -> None:
+    engine = Engine(ended=(None, told))
+    with onlooker(elsewhere(v1_host(tmp_path)), tmp_path, engine) as looking:
+        assert looking.look(2.0).ended == ""
+        assert looking.look(2.0).ended == words
+
+
+def test_another_host_leaves_docker_stats_alone(tmp_path: Path) -> None:
+    proc = elsewhere(v1_host(tmp_path))
     frame = StatsFrame(read="", cpu_percent=12.0, memory_bytes=1)
     with onlooker(proc, tmp_path, Engine((frame,))) as looking:
         seen = looking.look(2.0)

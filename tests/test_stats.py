@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from harness.engine import containers
-from harness.engine.stats import cpu_percent, memory_bytes, usable_frames
+from harness.engine.stats import DockerStats, cpu_percent, memory_bytes, usable_frames
 
 
 def frame(
@@ -82,3 +90,107 @@ def test_inspects_zeros_mean_not_set() -> None:
     assert limits.cpu_shares is None
     assert limits.cpuset_cpus is None
     assert limits.memory_bytes is None
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+FRAME = b'{"read": "x"}\n'
+CHUNK = b"%x\r\n%s\r\n" % (len(FRAME), FRAME)
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> Iterator[Callable[[bytes], tuple[DockerStats, socket.socket]]]:
+    """Answers a stream's request with these bytes: the stream, and the engine's end of it."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "engine"))
+    listening.listen()
+    api = docker.APIClient(base_url=f"unix://{tmp_path}/engine", version="1.41", timeout=5)
+    accepted = []
+
+    def answer(said: bytes) -> tuple[DockerStats, socket.socket]:
+        stream = DockerStats(api, "some")
+        accepted.append(listening.accept()[0])
+        accepted[-1].recv(65536)
+        accepted[-1].sendall(said)
+        return stream, accepted[-1]
+
+    yield answer
+    for one in (*accepted, api, listening):
+        one.close()
+
+
+def until(true: Callable[[], object]) -> None:
+    for _ in range(500):
+        if true():
+            return
+        time.sleep(0.002)
+    raise AssertionError("not within a second")
+
+
+def below(stream: DockerStats) -> Any:
+    """The response of http.client, and the file that it reads from."""
+    until(lambda: stream._lines)
+    assert stream._answer is not None
+    response = stream._answer.raw._original_response
+    return response, response.fp
+
+
+def test_a_stream_that_is_closed_leaves_nothing_open_for_the_interpreter_s_end(
+    answered: Callable[[bytes], tuple[DockerStats, socket.socket]],
+) -> None:
+    stream, engine = answered(CHUNKED + CHUNK)
+    response, file = below(stream)
+    assert not file.closed
+    stream.close()
+    assert (response.closed, response.fp, file.closed) == (True, None, True)
+    assert not stream._thread.is_alive()
+    engine.settimeout(1)
+    assert engine.recv(1) == b""  # the connection is closed, and not kept for another request
+    stream.close()
+
+
+@pytest.mark.parametrize("end", [b"0\r\n\r\n", b""])
+def test_a_stream_that_ends_or_breaks_off_closes_its_response(
+    answered: Callable[[bytes], tuple[DockerStats, socket.socket]], end: bytes
+) -> None:
+    stream, engine = answered(CHUNKED + CHUNK)
+    response, file = below(stream)
+    engine.sendall(end)
+    engine.shutdown(socket.SHUT_RDWR)
+    until(lambda: not stream._thread.is_alive())
+    assert (response.closed, response.fp, file.closed) == (True, None, True)
+    stream.close()
+
+
+def test_a_stream_that_is_closed_before_its_answer_does_not_begin(
+    answered: Callable[[bytes], tuple[DockerStats, socket.socket]],
+) -> None:
+    stream, engine = answered(b"")
+    closing = threading.Thread(target=stream.close)
+    closing.start()
+    until(lambda: stream._closed)
+    engine.sendall(CHUNKED + CHUNK)
+    closing.join(2)
+    assert not stream._thread.is_alive()
+    assert stream._lines == []
+
+
+def test_a_stream_that_is_followed_for_hours_keeps_one_window(
+    answered: Callable[[bytes], tuple[DockerStats, socket.socket]],
+) -> None:
+    stream, engine = answered(CHUNKED)
+    counts = []
+    told = 0
+    for _ in range(5):
+        start_ns = time.monotonic_ns()
+        for _ in range(4):
+            told += 1
+            body = json.dumps(
+                frame(told * 500, told * 2000 + 1, ((told - 1) * 500, (told - 1) * 2000 + 1))
+            ).encode()
+            before = list(stream._lines)
+            engine.sendall(b"%x\r\n%s\n\r\n" % (len(body) + 1, body))
+            until(functools.partial(operator.ne, stream._lines, before))
+        assert len(stream.frames(start_ns, time.monotonic_ns())) == 3
+        counts.append(len(stream._lines))
+    assert counts == [4, 5, 5, 5, 5]  # those of the window, and the one before it
+    stream.close()

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import engine_host_option, json_option
-from harness.errors import EngineError, UsageError
+from harness.errors import EngineError, MeasurementError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.inspection import Inspection, Use
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "red")}
@@ -51,25 +53,37 @@ def inspect(
     engine = DockerEngine(connection)
     found, facts, host_facts = engine.find(container), engine.facts(), host.facts()
     with Onlooker(engine, found, host_facts) as onlooker:
-        if not watch:
+
+        def look() -> tuple[Inspection, bool]:
             seen = onlooker.look(seconds)
-            _print(inspection.inspect(seen, facts, host_facts), as_json)
-            return
-        told: Inspection | None = None
-        try:
-            for number in itertools.count():
-                seen = onlooker.look(seconds)
-                told = inspection.inspect(seen, facts, host_facts)
-                if as_json:
-                    click.echo(json.dumps(told.as_json()))
-                else:
-                    _print_line(told.use, number)
-                if seen.ended:
-                    break
-        except KeyboardInterrupt:  # the way in which it is meant to end
-            click.echo(err=True)
-        if told is not None and not as_json:
-            _print_findings(told)
+            return inspection.inspect(seen, facts, host_facts), bool(seen.ended)
+
+        if watch:
+            _watch(look, as_json)
+        else:
+            _print(look()[0], as_json)
+
+
+def _watch(look: Callable[[], tuple[Inspection, bool]], as_json: bool) -> None:
+    """A line a window, and what the last one means; ``look`` tells whether the container ended."""
+    told: Inspection | None = None
+    try:
+        for number in itertools.count():
+            told, ended = look()
+            if as_json:
+                click.echo(json.dumps(told.as_json()))
+            else:
+                _print_line(told.use, number)
+            if ended:
+                break
+    except KeyboardInterrupt:  # the way in which it is meant to end
+        click.echo(err=True)
+    except MeasurementError as error:  # it ended between two windows
+        if told is None:
+            raise
+        click.echo(error.message, err=True)
+    if told is not None and not as_json:
+        _print_findings(told)
 
 
 def _print(told: Inspection, as_json: bool) -> None:

@@ -452,12 +452,12 @@ class DockerEngine:
         return DockerStats(self._api, container_id)
 
     def how_it_ended(self, container_id: str) -> Exit | None:
-        """How a container ended; None while it runs, or where it is gone."""
+        """How a container ended; None while it runs. LookupError where it is gone."""
         with _engine_errors("tell how a container ended"):
             try:
                 state = self._api.inspect_container(container_id)["State"]
             except docker.errors.NotFound:
-                return None
+                raise LookupError(container_id) from None
         return None if state["Running"] else _exit(state, tells_oom_kills=self._tells_oom_kills())
 
 

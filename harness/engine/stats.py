@@ -5,6 +5,7 @@ A stream's frames come once a second from Docker and once in 5 s from Podman, wh
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import threading
@@ -13,15 +14,25 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import docker
+import requests
 
 from harness.model import StatsFrame
+
+_CLOSING_S = 1.0
 
 
 class StatsStream(Protocol):
     """The docker stats stream of one container, collected in the background."""
 
     def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
-        """The usable frames whose whole interval lies in the window (CLOCK_MONOTONIC)."""
+        """The usable frames whose whole interval lies in the window (CLOCK_MONOTONIC).
+
+        Windows are asked for in the order of their starts: what came before one is let go.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the stream; one of a container that ends does so by itself."""
         ...
 
 
@@ -31,8 +42,11 @@ class DockerStats:
     def __init__(self, api: docker.APIClient, container_id: str) -> None:
         self._lines: list[tuple[int, bytes]] = []
         self._api, self._id = api, container_id
+        self._answer: requests.Response | None = None
+        self._closed = False
         # A daemon thread: it ends with the stream, which ends with the container.
-        threading.Thread(target=self._collect, daemon=True).start()
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
 
     def _collect(self) -> None:
         pending = b""
@@ -44,7 +58,8 @@ class DockerStats:
             self._api.get(url, params={"stream": True}, stream=True,
                           timeout=self._api.timeout) as answer,
         ):  # fmt: skip
-            if answer.status_code != 200:
+            self._answer = answer
+            if self._closed or answer.status_code != 200:
                 return
             for chunk in answer.raw.stream(None):
                 pending += chunk
@@ -54,7 +69,24 @@ class DockerStats:
 
     def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
         """Usable frames inside the window: the first of a stream has no predecessor."""
-        return usable_frames(self._lines, start_ns, end_ns)
+        found = usable_frames(self._lines, start_ns, end_ns)
+        older = bisect.bisect_left(self._lines, start_ns, key=lambda line: line[0])
+        # But for the last, which tells that the first of the window has a predecessor.
+        del self._lines[: max(0, older - 1)]
+        return found
+
+    def close(self) -> None:
+        """End the stream, and wait until its response is closed; may be called again.
+
+        Left to the interpreter's end a response may be finalised after the file below it, which it
+        then flushes (http.client, ``HTTPResponse.flush``): Python 3.14 prints what comes of that.
+        """
+        self._closed = True
+        # It has ended already, or urllib3 is older than 2.3: then the thread ends with the process.
+        with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):
+            if self._answer is not None:
+                self._answer.raw.shutdown()
+            self._thread.join(_CLOSING_S)
 
 
 def usable_frames(
@@ -69,7 +101,7 @@ def usable_frames(
     out: list[StatsFrame] = []
     previous_ns: int | None = None
     for arrived_ns, raw in lines:
-        if arrived_ns < start_ns:  # not even parsed: a stream may be followed for hours
+        if arrived_ns < start_ns:
             previous_ns = arrived_ns
             continue
         try:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from harness import cgroup, host, probe
+from harness import cgroup, host, inspection, probe
 from harness.engine import Connection, Container, DockerEngine
 from harness.errors import MeasurementError, UsageError
 from harness.model import ContainerSpec, Limits, Workload
+from harness.onlooker import Onlooker
 
 pytestmark = pytest.mark.engine
 
@@ -143,6 +145,74 @@ def test_memory_high_is_told_where_somebody_set_it(engine: DockerEngine) -> None
     assert "at its memory.high (16.0 MiB)" in said
 
 
+def test_an_end_within_the_window_is_told(engine: DockerEngine, throttled: Container) -> None:
+    found, host_facts = engine.find(throttled.id), host.facts()
+    with Onlooker(engine, found, host_facts) as looking:
+        stop = threading.Timer(1.0, throttled.write_line, [probe.STOP])
+        stop.start()
+        began = time.monotonic()
+        seen = looking.look(20)
+        stop.join()
+        assert time.monotonic() - began < 10  # it does not wait for what is gone
+        assert seen.ended == "it ended with exit code 0"
+        told = inspection.inspect(seen, engine.facts(), host_facts)
+        assert told.findings[0].text.startswith("it ended with exit code 0, 1.")
+        assert told.use.cpus == pytest.approx(0.3, rel=0.2)
+        with pytest.raises(
+            MeasurementError, match=r"limitbench-onlooked ended before .* exit code"
+        ):
+            looking.look(1)
+
+
+def test_watching_ends_with_the_container(engine: DockerEngine, throttled: Container) -> None:
+    with subprocess.Popen(
+        [*BENCH, "inspect", "--engine-host", engine.facts().host, throttled.id, "--watch",
+         "--duration", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parents[2],
+    ) as watching:  # fmt: skip
+        assert watching.stdout is not None
+        watching.stdout.readline()
+        watching.stdout.readline()
+        time.sleep(0.5)  # into the second window
+        throttled.write_line(probe.STOP)
+        rest, errors = watching.communicate(timeout=20)
+    assert (watching.returncode, errors) == (0, "")
+    row, *findings = rest.splitlines()
+    assert row.split()[2].endswith("%")
+    assert "it ended with exit code 0, 0." in findings[0]  # no row of a tick before it
+    assert "CPU: " in rest
+
+
+def test_on_another_host_watching_ends_with_the_container_too(
+    engine: DockerEngine, throttled: Container, tmp_path: Path
+) -> None:
+    found = engine.find(throttled.id)
+    # With an engine elsewhere the pid is no container's process here.
+    with Onlooker(engine, found, host.facts(), proc=tmp_path) as looking:
+        assert looking.look(1).ended == ""
+        throttled.write_line(probe.STOP)
+        throttled.wait(10)
+        seen = looking.look(1)
+    assert seen.obstacle
+    assert seen.ended == "it ended with exit code 0"
+
+
+def test_nothing_is_complained_of_at_the_interpreter_s_end(
+    engine: DockerEngine, throttled: Container
+) -> None:
+    # In development mode Python tells of what fails while it is collected, as 3.14 always does.
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", *BENCH[1:], "inspect", "--engine-host", engine.facts().host,
+         throttled.id, "--duration", "1"],
+        env={**os.environ, "PYTHONWARNINGS": "always"}, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert "ResourceWarning" not in done.stderr
+
+
 def test_what_cannot_be_inspected(engine: DockerEngine, throttled: Container) -> None:
     done = bench(engine, "nobody")
     assert (done.returncode, done.stdout) == (2, "")
@@ -150,6 +220,9 @@ def test_what_cannot_be_inspected(engine: DockerEngine, throttled: Container) ->
     assert "limitbench-onlooked" in done.stderr
     with pytest.raises(UsageError):
         engine.find("nobody")
+    with pytest.raises(LookupError):
+        engine.how_it_ended("nobody")
+    assert engine.how_it_ended(throttled.id) is None
     throttled.write_line(probe.STOP)
     throttled.wait(10)
     with pytest.raises(MeasurementError, match="is not running: exited, exit code 0"):
