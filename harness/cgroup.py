@@ -10,6 +10,7 @@ Documentation/admin-guide/cgroup-v2.rst, Documentation/accounting/psi.rst.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -44,6 +45,8 @@ class CgroupPaths:
     folders: dict[str, Path]
     roots: dict[str, Path] = field(default_factory=dict)
     """Where each controller's hierarchy is mounted: nothing above that is visible."""
+    scope: Path | None = None
+    """Of crun under systemd: the container's scope around ``folders``, see ``_of_crun``."""
 
     def folder(self, controller: str) -> Path | None:
         """The folder of a controller, or None where that controller is not mounted."""
@@ -84,14 +87,27 @@ def _join(root: str, point: Path, path: str) -> Path | None:
 def _of_container(path: str, container_id: str) -> str:
     """A process's cgroup path, cut behind the container's own cgroup.
 
-    An init inside the container may have moved itself further down (systemd to ``init.scope``,
-    podman's processes to ``container``): the limits and the counters of all are those above it.
+    An init inside the container may have moved itself further down (systemd to ``init.scope``): the
+    limits and the counters of all are those above it.
     """
     parts = path.split("/")
     for i, part in enumerate(parts):
         if container_id in part:
             return "/".join(parts[: i + 1])
     return path
+
+
+def _of_crun(whole: str, path: str) -> str | None:
+    """The cgroup below a container's scope that crun keeps its processes in; None without one.
+
+    crun writes the exact limits there, and hands them to systemd for the scope as well, where they
+    are not always the same (seen with crun 1.28 and Podman 5.8: no quota where no period was given,
+    memory.swap.max larger by the memory). What binds is the tighter one of each.
+    """
+    inner = f"{path}/container"
+    if path.endswith(".scope") and (whole == inner or whole.startswith(f"{inner}/")):
+        return inner
+    return None
 
 
 def locate(pid: int, container_id: str, proc: Path = Path("/proc")) -> CgroupPaths:
@@ -120,12 +136,17 @@ def locate(pid: int, container_id: str, proc: Path = Path("/proc")) -> CgroupPat
     folders: dict[str, Path] = {}
     roots: dict[str, Path] = {}
     unified: Path | None = None
+    scope: Path | None = None
     for line in membership.splitlines():
         hierarchy, controllers, whole = line.split(":", 2)
         path = _of_container(whole, container_id)
         if hierarchy == "0" and not controllers:
             if v2_mount:
                 unified = _join(*v2_mount, path)
+                inner = _of_crun(whole, path)
+                below = inner and _join(*v2_mount, inner)
+                if below and (below / "cpu.max").exists():  # an older crun leaves it without limits
+                    unified, scope = below, unified
             continue
         for controller in controllers.split(","):
             if controller in _CONTROLLERS and controller in v1_mounts:
@@ -139,7 +160,7 @@ def locate(pid: int, container_id: str, proc: Path = Path("/proc")) -> CgroupPat
         return CgroupPaths(1, folders, roots)
     if v2_mount and unified and (unified / "cgroup.controllers").exists():
         roots = dict.fromkeys(_CONTROLLERS, v2_mount[1])
-        return CgroupPaths(2, dict.fromkeys((*_CONTROLLERS, "unified"), unified), roots)
+        return CgroupPaths(2, dict.fromkeys((*_CONTROLLERS, "unified"), unified), roots, scope)
     raise MeasurementError(
         f"the cgroup of process {pid} is not visible here.", "Run on the engine's own host."
     )
@@ -607,21 +628,36 @@ def kernel_limits(paths: CgroupPaths) -> KernelLimits:
             memory_reservation_bytes=_v1_memory(_text(memory, "memory.soft_limit_in_bytes")),
             kernel_memory_bytes=_v1_memory(_text(memory, "memory.kmem.limit_in_bytes")),
         )
-    quota, period = _quota(2, cpu) if cpu else (None, None)
-    limit, swap = (parse_int(_text(memory, f"memory.{n}")) for n in ("max", "swap.max"))
+    both = [folder for folder in (memory, paths.scope) if folder]
+    quotas = [_quota(2, folder) for folder in (cpu, paths.scope) if folder]
+    quota, period = min(quotas, default=(None, None), key=_cpus_of)
+    limit, swap, high = (_tightest(both, f"memory.{n}") for n in ("max", "swap.max", "high"))
+    outermost = paths.scope or memory  # its siblings are what others run in
     total = None
     if limit is not None and swap is not None:
         total = UNLIMITED if UNLIMITED in (limit, swap) else limit + swap
     return KernelLimits(
         cpu_quota_us=quota,
         cpu_period_us=period,
-        cpu_weight=parse_int(_text(cpu, "cpu.weight")),
+        cpu_weight=parse_int(_text(paths.scope or cpu, "cpu.weight")),
         cpuset_cpus=cpuset_cpus,
         memory_bytes=limit,
         memory_swap_bytes=total,
-        memory_reservation_bytes=parse_int(_text(memory, "memory.low")),
-        memory_high_bytes=parse_int(_text(memory, "memory.high")),
+        memory_reservation_bytes=parse_int(_text(outermost, "memory.low")),
+        memory_high_bytes=high,
     )
+
+
+def _cpus_of(pair: tuple[int | None, int | None]) -> float:
+    quota, period = pair
+    return quota / period if quota is not None and quota != UNLIMITED and period else math.inf
+
+
+def _tightest(folders: Collection[Path], name: str) -> int | None:
+    """The smallest limit in a file of these folders; None where none of them has it."""
+    held = [value for folder in folders if (value := parse_int(_text(folder, name))) is not None]
+    limited = [value for value in held if value != UNLIMITED]
+    return min(limited) if limited else (UNLIMITED if held else None)
 
 
 def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
@@ -648,7 +684,7 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
         if paths.version == 1
         else ("memory.max", "memory.swap.max")
     )
-    own = {paths.folder(controller) for controller in _CONTROLLERS}
+    own = {paths.scope, *(paths.folder(controller) for controller in _CONTROLLERS)}
 
     def at(folder: Path, controller: str) -> str:
         return "" if folder in own else f"/{folder.relative_to(paths.roots[controller])}"
@@ -756,7 +792,8 @@ def memory_counters(paths: CgroupPaths) -> MemoryCounters:
             oom_kills=fields("memory.oom_control").get("oom_kill"),
         )
     events = fields("memory.events")
-    above = parse_flat(_text(folder and folder.parent, "memory.events") or b"")
+    outermost = paths.scope or folder
+    above = parse_flat(_text(outermost and outermost.parent, "memory.events") or b"")
     usage, swap = number("memory.current"), number("memory.swap.current")
     return MemoryCounters(
         usage_bytes=usage,

@@ -483,3 +483,44 @@ def test_a_hit_that_the_kernel_does_not_count_is_none_and_not_zero(
     }
     make_tree(folder, files)
     assert cgroup.memory_counters(paths).limit_hits == hits
+
+
+def test_crun_keeps_the_limits_below_the_scope_that_systemd_makes(tmp_path: Path) -> None:
+    # As read on crun 1.28 with Podman 5.8 under --cpu-quota 50000 --memory 64m --memory-swap 96m.
+    fs, proc = tmp_path / "fs", tmp_path / "proc"
+    scope = f"machine.slice/libpod-{ID}.scope"
+    make_tree(
+        proc,
+        {
+            "77/cgroup": f"0::/{scope}/container\n",
+            "self/mountinfo": f"30 23 0:26 / {fs} rw,nosuid shared:4 - cgroup2 cgroup2 rw\n",
+        },
+    )
+    make_tree(
+        fs,
+        {
+            f"{scope}/cgroup.controllers": "cpuset cpu memory pids\n",
+            f"{scope}/cpu.max": "max 100000\n",
+            f"{scope}/cpu.weight": "59\n",
+            f"{scope}/memory.max": "67108864\n",
+            f"{scope}/memory.swap.max": "100663296\n",
+            f"{scope}/memory.low": "33554432\n",
+            f"{scope}/container/cgroup.controllers": "cpuset cpu memory pids\n",
+            f"{scope}/container/cpu.max": "50000 100000\n",
+            f"{scope}/container/cpu.weight": "100\n",
+            f"{scope}/container/memory.max": "67108864\n",
+            f"{scope}/container/memory.swap.max": "33554432\n",
+            f"{scope}/container/memory.low": "0\n",
+        },
+    )
+    paths = cgroup.locate(77, ID, proc)
+    assert paths.folder("cpu") == fs / scope / "container"
+    held = cgroup.kernel_limits(paths)
+    assert (held.cpu_quota_us, held.cpu_period_us, held.cpu_weight) == (50_000, 100_000, 59)
+    assert (held.memory_bytes, held.memory_swap_bytes) == (64 << 20, 96 << 20)
+    assert held.memory_reservation_bytes == 32 << 20
+    found = cgroup.effective_limits(paths)
+    assert (found.cpus, found.cpus_at) == (0.5, "")
+    assert (found.memory_bytes, found.memory_at) == (64 << 20, "")
+    (fs / scope / "container" / "cpu.max").unlink()  # an older crun
+    assert cgroup.locate(77, ID, proc).folder("cpu") == fs / scope
