@@ -791,9 +791,12 @@ def memory_counters(paths: CgroupPaths) -> MemoryCounters:
             limit_hits=_v1_limit_hits(number),
             oom_kills=fields("memory.oom_control").get("oom_kill"),
         )
-    events = fields("memory.events")
+    # Of crun the scope's, which count its inner cgroup too: the scope meets the same limit first.
     outermost = paths.scope or folder
-    above = parse_flat(_text(outermost and outermost.parent, "memory.events") or b"")
+    events, above = (
+        parse_flat(_text(at, "memory.events") or b"")
+        for at in (outermost, outermost and outermost.parent)
+    )
     usage, swap = number("memory.current"), number("memory.swap.current")
     return MemoryCounters(
         usage_bytes=usage,

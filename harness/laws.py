@@ -270,7 +270,8 @@ def _memory(spec: ContainerSpec, given: Circumstances) -> tuple[Expectation, ...
     target = float(spec.workload.target_bytes or 0)
     source = _V1_MEMORY if given.engine.cgroup_version == 1 else _WEIGHTS
     total, bound, refusal = _most_bytes(spec, given)
-    refusal = refusal or _slowed(target, total, given.of(0))
+    if spec.workload.kind != "file":  # page cache gives way at memory.high as at any limit
+        refusal = refusal or _slowed(target, total, given.of(0))
     if spec.workload.kind == "file" or total is None or usable_bytes(total) >= target:
         text = (
             "page cache gives way: no kill, whatever is written"

@@ -42,6 +42,8 @@ _REPORT_TIMEOUT_S = 60.0
 _DEADLINE_S = 7200
 """It ends by itself when its input does; this is for an engine that keeps that open for ever."""
 _LOOK_NS = 2_000_000
+_INNER = "container"
+"""Within the container's scope: crun keeps its processes and limits there (``cgroup.locate``)."""
 
 
 class SamplingEngine(Protocol):
@@ -198,9 +200,15 @@ class Sidecar:
             roots = {name: root / name for name in ("cpu", "cpuacct", "cpuset", "memory")}
             return [CgroupPaths(1, own[i], roots) for i in range(len(self._ids))]
         names = ("cpu", "cpuacct", "cpuset", "memory", "unified")
+        folders = [own[i][""] for i in range(len(self._ids))]
         return [
-            CgroupPaths(2, dict.fromkeys(names, own[i][""]), dict.fromkeys(names, root))
-            for i in range(len(self._ids))
+            CgroupPaths(
+                2,
+                dict.fromkeys(names, folder),
+                dict.fromkeys(names, root),
+                folder.parent if folder.name == _INNER else None,
+            )
+            for folder in folders
         ]
 
 
@@ -232,6 +240,7 @@ def command(
         *("--rate", str(max(1, round(cadence_hz)))),
         *("--detail-every", str(max(1, math.ceil(cadence_hz / DETAIL_HZ)))),
         *[word for id_ in ids for word in ("--id", id_)],
+        *(("--inner", f"{_INNER}/cpu.max") if version == 2 else ()),
         *option("tick", cgroup.TICK_FILES[version]),
         *option("detail", details),
         *option("up", cgroup.STATE_FILES[version]),

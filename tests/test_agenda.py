@@ -111,6 +111,7 @@ def test_what_it_stops_on_is_the_width_and_not_the_verdict() -> None:
     assert counts[0] == counts[1]
 
 
+@pytest.mark.slow
 def test_coverage_survives_stopping_on_width() -> None:
     """300 sweeps that stop at ±1 %: their intervals still hold the truth."""
     covered = []

@@ -87,6 +87,28 @@ def v2_host(tmp_path: Path) -> Path:
     return proc
 
 
+def crun_host(tmp_path: Path) -> Path:
+    """The same with crun under systemd: limits in a cgroup within the scope (Podman 5.8)."""
+    proc = v2_host(tmp_path)
+    scope = f"system.slice/docker-{ID}.scope"
+    (proc / "77/cgroup").write_text(f"0::/{scope}/container\n")
+    make_tree(
+        tmp_path / "fs",
+        {
+            f"{scope}/memory.events": "low 0\nhigh 0\nmax 17\noom 1\noom_kill 1\n",
+            f"{scope}/container/cgroup.controllers": "cpuset cpu memory pids\n",
+            f"{scope}/container/cpu.stat": "usage_usec 123000\n",
+            f"{scope}/container/cpu.max": "25000 100000\n",
+            f"{scope}/container/cpu.weight": "100\n",
+            f"{scope}/container/memory.current": "4096\n",
+            f"{scope}/container/memory.max": "67108864\n",
+            f"{scope}/container/memory.swap.max": "33554432\n",
+            f"{scope}/container/memory.events": "low 0\nhigh 0\nmax 0\noom 0\noom_kill 1\n",
+        },
+    )
+    return proc
+
+
 def test_v1_counters_come_from_each_hierarchy_of_its_own(tmp_path: Path) -> None:
     reader = cgroup.CounterReader(cgroup.locate(77, ID, v1_host(tmp_path)))
     raw, percpu = reader.read_edge()
@@ -486,41 +508,19 @@ def test_a_hit_that_the_kernel_does_not_count_is_none_and_not_zero(
 
 
 def test_crun_keeps_the_limits_below_the_scope_that_systemd_makes(tmp_path: Path) -> None:
-    # As read on crun 1.28 with Podman 5.8 under --cpu-quota 50000 --memory 64m --memory-swap 96m.
-    fs, proc = tmp_path / "fs", tmp_path / "proc"
-    scope = f"machine.slice/libpod-{ID}.scope"
-    make_tree(
-        proc,
-        {
-            "77/cgroup": f"0::/{scope}/container\n",
-            "self/mountinfo": f"30 23 0:26 / {fs} rw,nosuid shared:4 - cgroup2 cgroup2 rw\n",
-        },
-    )
-    make_tree(
-        fs,
-        {
-            f"{scope}/cgroup.controllers": "cpuset cpu memory pids\n",
-            f"{scope}/cpu.max": "max 100000\n",
-            f"{scope}/cpu.weight": "59\n",
-            f"{scope}/memory.max": "67108864\n",
-            f"{scope}/memory.swap.max": "100663296\n",
-            f"{scope}/memory.low": "33554432\n",
-            f"{scope}/container/cgroup.controllers": "cpuset cpu memory pids\n",
-            f"{scope}/container/cpu.max": "50000 100000\n",
-            f"{scope}/container/cpu.weight": "100\n",
-            f"{scope}/container/memory.max": "67108864\n",
-            f"{scope}/container/memory.swap.max": "33554432\n",
-            f"{scope}/container/memory.low": "0\n",
-        },
-    )
+    fs, proc = tmp_path / "fs", crun_host(tmp_path)
     paths = cgroup.locate(77, ID, proc)
-    assert paths.folder("cpu") == fs / scope / "container"
+    inner = fs / f"system.slice/docker-{ID}.scope/container"
+    assert paths.folder("cpu") == inner
     held = cgroup.kernel_limits(paths)
-    assert (held.cpu_quota_us, held.cpu_period_us, held.cpu_weight) == (50_000, 100_000, 59)
+    assert (held.cpu_quota_us, held.cpu_period_us, held.cpu_weight) == (25_000, 100_000, 39)
     assert (held.memory_bytes, held.memory_swap_bytes) == (64 << 20, 96 << 20)
-    assert held.memory_reservation_bytes == 32 << 20
+    assert held.memory_reservation_bytes == 0
     found = cgroup.effective_limits(paths)
-    assert (found.cpus, found.cpus_at) == (0.5, "")
+    assert (found.cpus, found.cpus_at) == (0.25, "")
     assert (found.memory_bytes, found.memory_at) == (64 << 20, "")
-    (fs / scope / "container" / "cpu.max").unlink()  # an older crun
-    assert cgroup.locate(77, ID, proc).folder("cpu") == fs / scope
+    # The scope holds what crun itself took too, and meets the same limit first.
+    counted = cgroup.memory_counters(paths)
+    assert (counted.limit_hits, counted.oom_kills) == (17, 1)
+    (inner / "cpu.max").unlink()  # an older crun
+    assert cgroup.locate(77, ID, proc).folder("cpu") == inner.parent

@@ -523,6 +523,7 @@ def test_a_quota_larger_than_the_cpuset_is_known_from_a_run(tmp_path: Path) -> N
     assert not any(found for point_id, found in named.items() if point_id != "cpuset=0 --cpus 2")
 
 
+@pytest.mark.slow
 def test_a_period_below_the_tick_is_known_from_a_run(tmp_path: Path) -> None:
     options = Options(values="2000,100000", repeats=10)
     run = measured(tmp_path / "a", "period", options=options)

@@ -339,6 +339,7 @@ def test_a_dockerd_that_cannot_start(
     assert daemon.status().pid is None
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_dockerd_that_never_answers_is_ended(
     program: Callable[[str, str], Path], private_folder: Path

@@ -342,6 +342,9 @@ def test_where_memory_high_slows_no_kill_is_promised(
     found = laws.expectations(Point(id="p", axis="memory", value="v", containers=(spec,)), given)
     why = "memory.high of /pod (32m) slows it before that" if slowed else ""
     assert {one.not_exercisable for one in found} == {why}
+    cache = dataclasses.replace(spec, workload=dataclasses.replace(grower, kind="file"))
+    found = laws.expectations(Point(id="p", axis="memory", value="v", containers=(cache,)), given)
+    assert {one.not_exercisable for one in found} == {""}
 
 
 def test_bursts_may_use_less_than_their_limit_and_never_more() -> None:

@@ -95,6 +95,7 @@ def test_every_unit_was_done_on_a_cpu_that_it_may_run_on(probe: Path) -> None:
         assert sum(units for _, units in thread["cpus"]) == thread["work"]
 
 
+@pytest.mark.slow
 def test_a_pinned_thread_is_seen_on_its_cpu_and_after_a_move_on_the_other(probe: Path) -> None:
     allowed = sorted(os.sched_getaffinity(0))
     first, last = allowed[0], allowed[-1]
@@ -177,6 +178,7 @@ def stop_for(spinner: Running, seconds: float) -> None:
     spinner.process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_a_stopped_process_shows_as_a_gap_of_every_thread(probe: Path) -> None:
     with spinning(probe, 2) as spinner:
         spinner.tell(f"go 0 {400 * MS}")
@@ -392,6 +394,7 @@ def test_a_reader_that_went_away_is_an_error_and_no_hang(probe: Path) -> None:
         assert spinner.process.wait(timeout=20) == 1
 
 
+@pytest.mark.slow
 def test_the_most_threads(probe: Path) -> None:
     with spinning(probe, 1024) as spinner:
         spinner.tell(f"go 0 {50 * MS}")

@@ -28,7 +28,7 @@ from harness.sidecar import Sidecar
 from harness.watch import BlindWatch
 from tests.fakes import ENGINE_FACTS, World
 from tests.probing import Running
-from tests.test_cgroup import ID, v1_host, v2_host
+from tests.test_cgroup import ID, crun_host, v1_host, v2_host
 
 V2_FACTS = replace(ENGINE_FACTS, cgroup_version=2)
 
@@ -88,7 +88,9 @@ def started(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("host", "facts"), [(v1_host, ENGINE_FACTS), (v2_host, V2_FACTS)])
+@pytest.mark.parametrize(
+    ("host", "facts"), [(v1_host, ENGINE_FACTS), (v2_host, V2_FACTS), (crun_host, V2_FACTS)]
+)
 def test_what_it_tells_is_what_is_read_here(
     probe: Path, tmp_path: Path, host: object, facts: EngineFacts
 ) -> None:

@@ -232,8 +232,8 @@ class DockerEngine:
     def _tells_oom_kills(self) -> bool:
         """Whether ``OOMKilled`` is true after each kill of PID 1 for memory.
 
-        Podman's never is (4.3). Docker's is on cgroup v1; on v2 containerd looks into a file that
-        goes with PID 1, and of two such kills one was not told (20.10).
+        Podman 4.3's never is, 5.8's was. Docker's is on cgroup v1; on v2 containerd looks into a
+        file that goes with PID 1, and of two such kills one was not told (20.10).
         """
         if self._cgroup_version is None:
             with _engine_errors("tell its facts"):
@@ -397,13 +397,12 @@ class DockerEngine:
             stream = self._api.attach_socket(
                 container_id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
+            tells = self._tells_oom_kills()
         except BaseException:
             with contextlib.suppress(docker.errors.APIError, requests.RequestException):
                 _remove(self._api, container_id)
             raise
-        return DockerContainer(
-            self._api, container_id, stream, tells_oom_kills=self._tells_oom_kills()
-        )
+        return DockerContainer(self._api, container_id, stream, tells_oom_kills=tells)
 
     def remove_all(self, run: str | None) -> int:
         """Force-remove the containers that bear our label."""

@@ -44,8 +44,6 @@ from harness.plots.material import Material, Picture
 from harness.store import Run
 
 BELOW_A_TICK = "cpu-bandwidth-below-a-tick"
-_MOST_TOLD = 60
-"""More points than this nobody listens to; the table has them all."""
 _THROTTLED = 0.9
 """A point that is throttled in this share of its periods shows throttling well."""
 
@@ -163,21 +161,17 @@ def achieved(given: Material) -> Picture:
 def _told(given: Material, rows: pd.DataFrame, unit: Scaled) -> str:
     """Every point in words and numbers."""
     told = [
-        f"{_whose(given, row)}{row['value']}: "
+        f"{given.whose(row)}{row['value']}: "
         + ("" if row["verdict"] == NO_LAW else f"promised {row['promised'] * unit.factor:.4g}, ")
         + f"achieved {row['achieved_median'] * unit.factor:.4g} {unit.label}".rstrip()
         + f", {row['verdict']}"
-        for row in rows.head(_MOST_TOLD).to_dict("records")
+        for row in rows.head(look.MOST_TOLD).to_dict("records")
     ]
-    return "; ".join([*told, *(["…"] if len(rows) > _MOST_TOLD else [])]) + "."
+    return "; ".join([*told, *(["…"] if len(rows) > look.MOST_TOLD else [])]) + "."
 
 
 def _names(given: Material) -> list[str]:
     return [run.info.name for run in given.runs]
-
-
-def _whose(given: Material, row: Any) -> str:
-    return f"{given.labels[row['run']]}, " if len(given.runs) > 1 else ""
 
 
 def _is_ceiling(law: pd.DataFrame) -> pd.Series[bool]:
@@ -340,7 +334,7 @@ def shares(given: Material) -> Picture:
     handles.append(Line2D([], [], **ONE_TRIAL))
     sheet.key(first[0], [*handles, *look.verdict_marks(rows["verdict"])])
     told = "; ".join(
-        f"{_whose(given, row)}{row['value']}: {row['median']:.3f}, {row['verdict']}"
+        f"{given.whose(row)}{row['value']}: {row['median']:.3f}, {row['verdict']}"
         for row in rows.to_dict("records")
     )
     title = given.found(lambda one: _divided(rows[rows["run"].isin(_names(one))]))
@@ -462,8 +456,8 @@ def throttling(given: Material) -> Picture:
         return said
 
     told = "; ".join(
-        f"{_whose(given, row)}{row['value']}: {look.share(row['median'])}"
-        for row in share.head(_MOST_TOLD).to_dict("records")
+        f"{given.whose(row)}{row['value']}: {look.share(row['median'])}"
+        for row in share.head(look.MOST_TOLD).to_dict("records")
     )
     return given.picture(
         "throttling", sheet, given.found(finding),
@@ -894,7 +888,7 @@ def responses(given: Material) -> Picture:
         return said
 
     told = "; ".join(
-        f"{_whose(given, row)}{row['value']}: {look.duration(row['median'])}"
+        f"{given.whose(row)}{row['value']}: {look.duration(row['median'])}"
         for row in most.to_dict("records")
     )
     return given.picture(

@@ -463,6 +463,9 @@ ONE_TRIAL: Any = {"ls": "", "marker": ".", "color": INK, "alpha": 0.45, "label":
 
 # --- words ---------------------------------------------------------------------------------------
 
+MOST_TOLD = 60
+"""More points than this nobody listens to; the table has them all."""
+
 
 def titled(text: str, unit: str = "") -> str:
     """A label with its unit, unless the unit stands in the label already."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -198,6 +199,10 @@ class Material:
     def option(self) -> str:
         """Docker's option that the axis varies; ``limits`` where it is several."""
         return axes.option(self.axis)
+
+    def whose(self, row: Mapping[Any, Any]) -> str:
+        """Which run a row is of, before what is told of it; empty where there is one run."""
+        return f"{self.labels[row['run']]}, " if len(self.runs) > 1 else ""
 
     def name(self, value: str) -> str:
         """A point as it is asked for on Docker's command line: ``--cpus 0.5``."""

@@ -17,7 +17,6 @@ _WAITED: dict[str, tuple[str, str, Mark]] = {
     "io_full": ("all tasks", "a disk", Mark("s", AMBER, filled=False, shift_pt=12)),
 }
 """Those that a comparison watches: what hinders at all for the CPU, what stops all for the rest."""
-_MOST_TOLD = 60
 
 
 def has_pressure(given: Material) -> bool:
@@ -49,7 +48,7 @@ def pressure(given: Material) -> Picture:
             for who, what, mark in _WAITED.values()
         ],
     )
-    told = "; ".join(_told(given, row) for row in rows.head(_MOST_TOLD).to_dict("records"))
+    told = "; ".join(_told(given, row) for row in rows.head(look.MOST_TOLD).to_dict("records"))
     return given.picture(
         "pressure", sheet, given.found(_finding),
         "Pressure (PSI) as the kernel keeps it for each container: the share of the window in "
@@ -61,9 +60,8 @@ def pressure(given: Material) -> Picture:
 
 
 def _told(given: Material, row: dict[Any, Any]) -> str:
-    whose = f"{given.labels[row['run']]}, " if len(given.runs) > 1 else ""
     _, what, _ = _WAITED[row["metric"]]
-    return f"{whose}{row['value']}, for {what}: {look.share(row['median'])}"
+    return f"{given.whose(row)}{row['value']}, for {what}: {look.share(row['median'])}"
 
 
 def _finding(one: Material) -> str:
