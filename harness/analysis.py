@@ -14,7 +14,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import laws
 from harness import limits as rules
@@ -81,6 +81,14 @@ def estimate(metric: str, unit: str, values: Sequence[float]) -> Estimate | None
     )  # fmt: skip
 
 
+def widened(found: Estimate | None, by: float) -> Estimate | None:
+    """An estimate of which every trial may be off by as much, whatever their number."""
+    if not by or found is None or found.low is None or found.high is None:
+        return found
+    method = f"{found.method}, and what docker stats' edges may miss"
+    return replace(found, low=found.low - by, high=found.high + by, method=method)
+
+
 # --- one container of one trial ------------------------------------------------------------
 
 
@@ -113,10 +121,12 @@ def percpu_ns(container: ContainerRecord) -> tuple[PerCpu, PerCpu]:
 def achieved_cpus(container: ContainerRecord) -> float | None:
     """CPUs used over the window, by the cgroup's counter.
 
-    Where no cgroup was there to be read (``watch.BlindWatch``), by the workload's own clocks.
+    Where no cgroup was there to be read (``watch.BlindWatch``), by the workload's own clocks; by
+    docker stats for a program that keeps none.
     """
     if container.first is None:
-        return inside_cpus(container)
+        inside = inside_cpus(container)
+        return inside if inside is not None else _followed_cpus(container)
     used, span = _delta(container, "cpu_usage_ns"), window_s(container)
     return None if used is None or not span else used / 1e9 / span
 
@@ -231,6 +241,38 @@ def stats_cpus(container: ContainerRecord) -> float | None:
     if not container.stats:
         return None
     return statistics.fmean(frame.cpu_percent for frame in container.stats) / 100
+
+
+MIN_FRAMES = 2
+"""One frame of docker stats alone was off by up to 30 % (docs/audit.md)."""
+
+
+def _followed_cpus(container: ContainerRecord) -> float | None:
+    """CPUs by docker stats where there is nothing better, and frames enough to go by."""
+    return stats_cpus(container) if len(container.stats) >= MIN_FRAMES else None
+
+
+def source_error(container: ContainerRecord) -> float:
+    """The share of the achieved CPU that its source may miss in every repeat alike.
+
+    0 for the cgroup's counters and the workload's clocks, of windows that are whole periods long.
+    The frames of docker stats follow each other without a gap, but begin and end anywhere within a
+    quota period, whose CPU time lies together at its start: one period in all of them. Repeats do
+    not show it, since a second is ten periods by default: the frames keep their phase.
+    """
+    if container.first is not None or inside_cpus(container) is not None:
+        return 0.0
+    covered_s = _covered_s(container)
+    quota = rules.quota_and_period_us(container.requested)
+    return quota[1] / 1e6 / covered_s if quota and covered_s else 0.0
+
+
+def _covered_s(container: ContainerRecord) -> float | None:
+    """The time that the frames of docker stats tell of, by when they arrived."""
+    arrived = [frame.t_mono_ns for frame in container.stats if frame.t_mono_ns is not None]
+    if len(arrived) < MIN_FRAMES:
+        return None
+    return (arrived[-1] - arrived[0]) / 1e9 * len(arrived) / (len(arrived) - 1)
 
 
 def response_s(container: ContainerRecord, quantile: str) -> float | None:
@@ -375,12 +417,15 @@ def harness_cpus(trial: TrialRecord) -> float | None:
     return (last.harness_cpu_ns - first.harness_cpu_ns) / (last.t_mono_ns - first.t_mono_ns)
 
 
-def steal_cpus(trial: TrialRecord) -> float | None:
-    """CPUs stolen by the hypervisor over the window, all CPUs together."""
+def steal_cpus(trial: TrialRecord, cpuset: str | None = None) -> float | None:
+    """CPUs stolen by the hypervisor over the window, all together or of a cpuset alone."""
     first, last = trial.host_first, trial.host_last
-    if first is None or last is None or first.steal_ns is None or last.steal_ns is None:
+    if first is None or last is None or last.t_mono_ns <= first.t_mono_ns:
         return None
-    return (sum(last.steal_ns) - sum(first.steal_ns)) / (last.t_mono_ns - first.t_mono_ns)
+    every = frozenset(range(len(first.steal_ns or ())))
+    chosen = every if cpuset is None else rules.parse_cpu_list(cpuset)
+    stolen = _on(chosen, first.steal_ns, last.steal_ns)
+    return None if stolen is None else stolen / (last.t_mono_ns - first.t_mono_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,6 +488,8 @@ class Metric:
     unit: str
     """``CPUs``, ``s``, ``share`` (0 to 1), ``bytes``, ``1`` (a plain ratio), ``count``, …"""
     of: Callable[[TrialRecord, int], float | None]
+    error: Callable[[TrialRecord, int], float] | None = None
+    """The share of it that its source may miss in every repeat alike; None where that is none."""
 
 
 def _container(function: Callable[[ContainerRecord], float | None]
@@ -471,6 +518,14 @@ def _ratio(trial: TrialRecord, i: int) -> float | None:
     return None if mine is None or not last else mine / last
 
 
+def _cpus_error(trial: TrialRecord, i: int) -> float:
+    return source_error(trial.containers[i])
+
+
+def _ratio_error(trial: TrialRecord, i: int) -> float:
+    return _cpus_error(trial, i) + _cpus_error(trial, -1)
+
+
 def _start_s(trial: TrialRecord) -> float | None:
     """From the request to start to the workload's being ready."""
     start, ready = (trial.phases_s.get(name) for name in ("start", "ready"))
@@ -480,11 +535,11 @@ def _start_s(trial: TrialRecord) -> float | None:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("cpus", "CPUs achieved", "CPUs", _container(achieved_cpus)),
+        Metric("cpus", "CPUs achieved", "CPUs", _container(achieved_cpus), _cpus_error),
         Metric("inside_cpus", "CPUs by the workload's own clocks", "CPUs", _container(inside_cpus)),
         Metric("stats_cpus", "CPUs by docker stats", "CPUs", _container(stats_cpus)),
         Metric("outside_cpus", "CPUs used outside the cpuset", "CPUs", _container(outside_cpus)),
-        Metric("ratio", "CPU time against the last container", "1", _ratio),
+        Metric("ratio", "CPU time against the last container", "1", _ratio, _ratio_error),
         Metric("throttled_share", "throttled periods", "share", _container(throttled_share)),
         Metric("throttled_rate", "throttled time a second", "s/s", _container(throttled_rate)),
         Metric("gap_s", "typical off-CPU gap", "s", _container(typical_gap_s)),
@@ -652,12 +707,32 @@ def _result(expectation: Expectation, valid: Sequence[TrialRecord]) -> Result:
         if (measured := metric.of(trial, i)) is not None
     ]
     unit = "ratio" if expectation.scale is not Scale.ABSOLUTE else metric.unit
+    achieved = _estimate(metric, i, [m for m, _ in pairs], valid)
+    missed = estimate("deviation", unit, [deviation(expectation, m, e) for m, e in pairs])
+    if achieved and missed:
+        # A share of what was measured, on the scale on which it is judged.
+        share = _error(metric, i, valid)
+        by = {Scale.RELATIVE: 1 + missed.median, Scale.LOG: 1.0, Scale.ABSOLUTE: achieved.median}
+        missed = widened(missed, share * by[expectation.scale])
     return Result(
         expectation=expectation,
         expected=statistics.median(e for _, e in pairs) if pairs else None,
-        achieved=estimate(metric.name, metric.unit, [m for m, _ in pairs]),
-        deviation=estimate("deviation", unit, [deviation(expectation, m, e) for m, e in pairs]),
+        achieved=achieved,
+        deviation=missed,
     )
+
+
+def _estimate(
+    metric: Metric, i: int, values: Sequence[float], valid: Sequence[TrialRecord]
+) -> Estimate | None:
+    found = estimate(metric.name, metric.unit, values)
+    return found and widened(found, _error(metric, i, valid) * abs(found.median))
+
+
+def _error(metric: Metric, i: int, valid: Sequence[TrialRecord]) -> float:
+    if metric.error is None:
+        return 0.0
+    return max((metric.error(trial, i) for trial in valid), default=0.0)
 
 
 def _estimates(point: Point, valid: Sequence[TrialRecord]) -> dict[tuple[str, int], Estimate]:
@@ -665,7 +740,6 @@ def _estimates(point: Point, valid: Sequence[TrialRecord]) -> dict[tuple[str, in
     for metric in metrics_of(point).values():
         for i in range(len(point.containers)):
             values = [v for trial in valid if (v := metric.of(trial, i)) is not None]
-            found = estimate(metric.name, metric.unit, values)
-            if found:
+            if found := _estimate(metric, i, values, valid):
                 out[metric.name, i] = found
     return out

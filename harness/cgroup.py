@@ -674,7 +674,7 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
     is, or else where memory is.
     """
     cpus = [
-        (quota / period, folder)
+        (quota / period, folder, period)
         for folder in _upward(paths, "cpu")
         for quota, period in [_quota(paths.version, folder)]
         if quota is not None and period and quota != UNLIMITED
@@ -702,6 +702,7 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
     return EffectiveLimits(
         cpus=tightest_cpus and tightest_cpus[0],
         cpus_at=at(tightest_cpus[1], "cpu") if tightest_cpus else "",
+        cpus_period_us=tightest_cpus and tightest_cpus[2],
         cpuset_cpus=_effective_cpus(paths),
         memory_bytes=memory_bytes,
         memory_at=memory_at,

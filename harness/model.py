@@ -92,6 +92,8 @@ class EffectiveLimits:
 
     cpus: float | None = None
     cpus_at: str = ""
+    cpus_period_us: int | None = None
+    """The period of that tightest quota."""
     cpuset_cpus: str | None = None
     memory_bytes: int | None = None
     memory_at: str = ""

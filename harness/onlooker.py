@@ -32,6 +32,7 @@ from harness.limits import DEFAULT_PERIOD_US, parse_cpu_list
 from harness.model import (
     UNLIMITED,
     ContainerRecord,
+    EffectiveLimits,
     HostFacts,
     HostSample,
     KernelLimits,
@@ -124,7 +125,7 @@ class Onlooker:
             memory_first=memory_counters(paths),
             absent=reader.absent,
         )
-        period_s = _period_s(before.kernel)
+        period_s = _period_s(before.kernel, before.effective)
         whole_s = math.ceil(duration_s / period_s - 1e-9) * period_s
         window = self._window(before, reader, whole_s, cadence_hz)
         # The files go with the container: what was read last is where it ended.
@@ -229,9 +230,9 @@ def _trial(record: ContainerRecord, **measured: Any) -> TrialRecord:
     )
 
 
-def _period_s(kernel: KernelLimits | None) -> float:
-    quota_us = kernel.cpu_quota_us if kernel else None
-    period_us = kernel.cpu_period_us if kernel else None
-    if quota_us in (None, UNLIMITED) or not period_us:
-        period_us = DEFAULT_PERIOD_US
-    return period_us / 1e6
+def _period_s(kernel: KernelLimits | None, effective: EffectiveLimits | None) -> float:
+    """The longest period of the container's own quota and of one above that is tighter."""
+    held = [effective.cpus_period_us if effective else None]
+    if kernel and kernel.cpu_quota_us not in (None, UNLIMITED):
+        held.append(kernel.cpu_period_us)
+    return max((one for one in held if one), default=DEFAULT_PERIOD_US) / 1e6

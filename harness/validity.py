@@ -48,9 +48,6 @@ def examine(
     point = plan.point(trial.point_id)
     found = analysis.expectations_of(point, trial, engine, host)
     given = laws.Circumstances(engine=engine, host=host)
-    if all(spec.workload.name == "memory" for spec in point.containers):
-        deaths = [reason for container in trial.containers for reason in _memory(container)]
-        return ("; ".join(deaths) or None), tuple(_readbacks(trial.containers, engine))
     reasons: list[str] = []
     notes: list[Note] = []
     capacities = []
@@ -58,8 +55,10 @@ def examine(
         allowed = laws.allowed_cpus(spec.limits)
         capacity = given.cpus if allowed is None else len(allowed)
         capacities.append(capacity)
-        if container.first is None and analysis.inside_cpus(container) is not None:
+        if container.first is None:
             notes.append(_unseen(container))
+        if spec.workload.name == "memory":
+            reasons += _memory(container)
             continue
         reasons += _impossible(container, capacity, host)
         if spec.workload.program is None:
@@ -69,13 +68,17 @@ def examine(
         reasons += rejected
     reasons += _impossible_together(trial, point, given.cpus, host)
     # Containers that compete want the same CPUs: nothing of them is promised to others.
-    room = max(0.0, min(capacities) - _promised(found))
-    noted, rejected = _foreign(trial, room)
-    notes += noted
-    reasons += rejected
-    noted, rejected = _steal(trial, host)
-    notes += noted
-    reasons += rejected
+    room = max(0.0, min(capacities) - _wanted(point, found))
+    for noted, rejected in (
+        _foreign(trial, room, _pinned(point)),
+        _steal(trial, _pinned(point), given.cpus),
+    ):
+        notes += noted
+        if all(spec.workload.name == "memory" for spec in point.containers):
+            # Its pages take longer then, and the laws of memory do not ask how long.
+            notes += [_disturbed(reason) for reason in rejected]
+        else:
+            reasons += rejected
     notes += _readbacks(trial.containers, engine)
     notes += _missed(trial)
     return ("; ".join(reasons) or None), tuple(notes)
@@ -83,27 +86,58 @@ def examine(
 
 def _unseen(container: ContainerRecord) -> Note:
     why = container.absent.get("cpu_usage_ns", "nothing was read from outside")
+    said = "what it used is what the workload itself says"
+    error = analysis.source_error(container)
+    if error:
+        said = f"the CPU is that of docker stats, whose edges may miss {error:.1%} of it"
     return Note(
         code="unseen",
-        text=f"the cgroup's counters could not be read ({why}): the CPU is what the workload's own "
-        "clocks say, and nothing shows what disturbed it",
+        text=f"the cgroup's counters could not be read ({why}): {said}, and nothing shows what "
+        "disturbed it",
         remedy="run bench on the engine's own host, or allow containers to mount /sys/fs/cgroup",
     )
 
 
-def _promised(found: Sequence[Expectation]) -> float:
-    """The CPUs that the point's law promises; all there are where it has no such law."""
-    return next((law.value for law in found if law.metric == "cpus"), float("inf"))
+def _disturbed(what: str) -> Note:
+    return Note(
+        code="disturbed",
+        text=f"{what}: times per page may be longer for it",
+        remedy="measure when the host is idle, on a host of your own",
+    )
+
+
+def _wanted(point: Point, found: Sequence[Expectation]) -> float:
+    """The CPUs that the point's law promises; without such a law all that its threads can use."""
+    threads = sum(spec.workload.threads for spec in point.containers)
+    return next((law.value for law in found if law.metric == "cpus"), float(threads))
+
+
+def _pinned(point: Point) -> str | None:
+    """The CPUs that the containers are pinned to; None where one of them may run on any."""
+    cpusets = [spec.limits.cpuset_cpus for spec in point.containers]
+    return ",".join(one for one in cpusets if one) if all(cpusets) else None
 
 
 def _impossible(container: ContainerRecord, capacity: int, host: HostFacts) -> list[str]:
     achieved, span = analysis.achieved_cpus(container), analysis.window_s(container)
-    if achieved is None or span is None:
-        return ["the container's CPU counter could not be read"]
+    if achieved is None:
+        return [_nothing_to_go_by(container)]
+    if span is None:  # there was no counter, and its bounds are those of a counter
+        return []
     tick_cpus = host.tick_ns / 1e9 / span
     if achieved > capacity * (1 + tick_cpus):
         return [f"{achieved:.3f} CPUs used on {capacity}: impossible"]
     return []
+
+
+def _nothing_to_go_by(container: ContainerRecord) -> str:
+    if container.first is not None:
+        return "the container's CPU counter could not be read"
+    return (
+        "the container's CPU counter could not be read, and of docker stats "
+        f"{len(container.stats)} of {analysis.MIN_FRAMES} frames at the least lay within the "
+        "window: give a longer --duration"
+    )
 
 
 def _impossible_together(
@@ -140,6 +174,9 @@ def _periods(container: ContainerRecord) -> tuple[list[Note], list[str]]:
         if kernel is not None and kernel.cpu_quota_us not in (None, UNLIMITED)
         and kernel.cpu_period_us
     ]  # fmt: skip
+    # A slice's or a pod's quota that is the tighter one is what throttles.
+    if container.effective is not None and container.effective.cpus_period_us:
+        held.append(container.effective.cpus_period_us)
     if not held or not span_s:
         return [], []
     periods = span_s * 1e6 / max(held)
@@ -159,19 +196,16 @@ def _periods(container: ContainerRecord) -> tuple[list[Note], list[str]]:
 def _unlike_inside(container: ContainerRecord, capacity: int, host: HostFacts) -> list[str]:
     """The workload's own clocks must agree; a program of the user's own has none to ask."""
     achieved, span = analysis.achieved_cpus(container), analysis.window_s(container)
+    inside = analysis.inside_cpus(container)
+    if inside is None:
+        return ["the workload gave no report from inside"]
     if achieved is None or span is None:
         return []
     tick_cpus = host.tick_ns / 1e9 / span
-    reasons = []
-    inside = analysis.inside_cpus(container)
-    if inside is None:
-        reasons.append("the workload gave no report from inside")
-    elif abs(achieved - inside) > max(INSIDE_TOLERANCE * inside, 2 * capacity * tick_cpus):
-        reasons.append(
-            f"the cgroup counted {achieved:.3f} CPUs, the workload itself {inside:.3f}: "
-            "not the same thing was measured"
-        )
-    return reasons
+    if abs(achieved - inside) > max(INSIDE_TOLERANCE * inside, 2 * capacity * tick_cpus):
+        cgroup_said = f"the cgroup counted {achieved:.3f} CPUs, the workload itself {inside:.3f}"
+        return [f"{cgroup_said}: not the same thing was measured"]
+    return []
 
 
 def _memory(container: ContainerRecord) -> list[str]:
@@ -183,8 +217,11 @@ def _memory(container: ContainerRecord) -> list[str]:
     return []
 
 
-def _foreign(trial: TrialRecord, room: float) -> tuple[list[Note], list[str]]:
-    foreign = analysis.foreign_cpus(trial)
+def _foreign(trial: TrialRecord, room: float, pinned: str | None) -> tuple[list[Note], list[str]]:
+    # What runs on another CPU takes nothing from them; v2 does not tell where it ran.
+    foreign = analysis.foreign_cpus(trial, pinned)
+    if foreign is None:
+        foreign = analysis.foreign_cpus(trial)
     most = max(MIN_FOREIGN_CPUS, FOREIGN_SHARE_OF_ROOM * room)
     if foreign is None:
         note = Note(
@@ -205,11 +242,12 @@ def _foreign(trial: TrialRecord, room: float) -> tuple[list[Note], list[str]]:
     return [], []
 
 
-def _steal(trial: TrialRecord, host: HostFacts) -> tuple[list[Note], list[str]]:
-    steal = analysis.steal_cpus(trial)
-    if steal is None or steal <= STEAL_NOTED * host.cpus:
+def _steal(trial: TrialRecord, pinned: str | None, host_cpus: int) -> tuple[list[Note], list[str]]:
+    steal = analysis.steal_cpus(trial, pinned)
+    cpus = host_cpus if pinned is None else len(rules.parse_cpu_list(pinned))
+    if steal is None or steal <= STEAL_NOTED * cpus:
         return [], []
-    if steal > STEAL_REJECTS * host.cpus:
+    if steal > STEAL_REJECTS * cpus:
         return [], [f"the hypervisor took {steal:.2f} CPUs away (steal)"]
     note = Note(
         code="steal",

@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import analysis
-from harness.model import ContainerRecord, Limits, Sample
+from harness import analysis, check, plan
+from harness.axes import Options
+from harness.model import (
+    ContainerRecord,
+    Limits,
+    Outcome,
+    Sample,
+    StatsFrame,
+    Status,
+    TrialRecord,
+)
+from tests.fakes import ENGINE_FACTS, HOST_FACTS
 
 
 @pytest.mark.parametrize(
@@ -89,3 +99,37 @@ def test_pressure_is_a_share_of_the_window_and_absent_where_none_is_kept() -> No
     assert analysis.pressure(container, "memory_full_us") == 0.25
     assert analysis.pressure(container, "io_full_us") is None  # known at one edge alone
     assert analysis.pressure(container, "cpu_some_us") is None
+
+
+def test_what_docker_stats_may_miss_is_in_the_interval_and_in_the_verdict() -> None:
+    """Five trials that agree to 0.01 %, each by two frames of a second: a period is 5 % of them."""
+    measured = plan.build("cpu", Options(values="0.5", repeats=5), host_cpus=2)
+    trials = [
+        TrialRecord(
+            index=i, block=i, point_id="cpus=0.5", outcome=Outcome.COMPLETED, started_at="",
+            containers=(
+                ContainerRecord(
+                    requested=Limits(cpus=0.5),
+                    stats=tuple(
+                        StatsFrame(
+                            read="", cpu_percent=50 + i / 1000, memory_bytes=None,
+                            t_mono_ns=second * 1_000_000_000,
+                        )
+                        for second in (1, 2)
+                    ),
+                ),
+            ),
+        )
+        for i in range(5)
+    ]  # fmt: skip
+    (summary,) = analysis.summarise(measured, trials, ENGINE_FACTS, HOST_FACTS)
+    (law,) = summary.results
+    for found, middle, half in ((law.achieved, 0.5, 0.025), (law.deviation, 0.0, 0.05)):
+        assert found is not None
+        assert found.low == pytest.approx(middle - half, abs=1e-3)
+        assert found.high == pytest.approx(middle + half, abs=1e-3)
+        assert "docker stats" in found.method
+    assert check.judge(summary, law, ()).status is Status.INCONCLUSIVE
+    followed = summary.estimate("stats_cpus")
+    assert followed is not None
+    assert followed.method == "order statistics"

@@ -305,19 +305,20 @@ def test_the_tightest_limit_on_the_path_is_the_effective_one(tmp_path: Path) -> 
     paths = cgroup.locate(77, ID, v1_host(tmp_path))
     found = cgroup.effective_limits(paths)
     assert (found.cpus, found.cpus_at) == (0.5, "")  # the container's own
+    assert found.cpus_period_us == 100_000
     assert (found.memory_bytes, found.memory_at) == (None, "")
     make_tree(
         tmp_path / "fs",
         {
-            "cpu/docker/cpu.cfs_quota_us": "30000\n",
-            "cpu/docker/cpu.cfs_period_us": "100000\n",
+            "cpu/docker/cpu.cfs_quota_us": "60000\n",
+            "cpu/docker/cpu.cfs_period_us": "200000\n",
             "memory/runner/memory.limit_in_bytes": "33554432\n",
             "memory/memory.limit_in_bytes": "9223372036854771712\n",
             "cpuset/docker/cpuset.cpus": "1\n",
         },
     )
     found = cgroup.effective_limits(paths)
-    assert (found.cpus, found.cpus_at) == (0.3, "/docker")
+    assert (found.cpus, found.cpus_at, found.cpus_period_us) == (0.3, "/docker", 200_000)
     assert (found.memory_bytes, found.memory_at) == (32 << 20, "/runner")
     assert found.cpuset_cpus == "1"
 

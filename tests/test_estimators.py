@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import statistics
+from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
 from harness import analysis, plan
 from harness.axes import Options
-from harness.model import ContainerRecord, Limits, Sample
+from harness.model import ContainerRecord, Limits, Sample, StatsFrame
 from tests.schedules import MS, Schedule, simulated
 
 LATE = 200_000
@@ -79,6 +81,55 @@ def test_the_interval_of_five_windows_covers_the_truth_as_stated(
         hits += estimate.low <= 0 <= estimate.high
     standard_error = (stated * (1 - stated) / len(trials)) ** 0.5
     assert hits / len(trials) >= stated - 4 * standard_error
+
+
+def followed(
+    schedule: Schedule, quota: int, moments: Sequence[int], rng: random.Random
+) -> ContainerRecord:
+    """What docker stats tells of a window, where nothing else is to be had."""
+    moments = [moment + rng.randrange(MS) for moment in moments]
+    return ContainerRecord(
+        requested=Limits(cpu_quota_us=quota // 1000, cpu_period_us=schedule.period // 1000),
+        stats=tuple(
+            StatsFrame(
+                read="", memory_bytes=None, t_mono_ns=end,
+                cpu_percent=100 * (schedule.counter(end) - schedule.counter(begin)) / (end - begin),
+            )
+            for begin, end in pairwise(moments)
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("quota", "period", "frames"), [(25, 100, 2), (50, 100, 4), (75, 250, 9)])
+def test_docker_stats_miss_no_more_than_a_period_and_every_repeat_may_miss_the_same(
+    quota: int, period: int, frames: int
+) -> None:
+    rng = random.Random(quota)
+    rate, missed, widest = quota / period, 0.0, 0.0
+    covered = dict.fromkeys((False, True), 0)
+    rounds = 60
+    for _ in range(rounds):
+        schedule = simulated(quota * MS, period * MS, rng, length=(frames + 2) * 1100 * MS)
+        # Beside its second an engine takes some time of its own, each time about the same.
+        start, each = rng.randrange(period * MS), 1000 * MS + rng.randrange(60 * MS)
+        moments = [start + i * each for i in range(frames + 1)]
+        trials = [followed(schedule, quota * MS, moments, rng) for _ in range(5)]
+        share = max(map(analysis.source_error, trials))
+        achieved = [one for trial in trials if (one := analysis.achieved_cpus(trial)) is not None]
+        # At an edge a tick may not be charged yet, or be overrun: that is not the frames' doing.
+        ticks = 2 * 4 / (rate * frames * 1000)
+        missed = max(missed, *(abs(one / rate - 1) - ticks for one in achieved))
+        widest = max(widest, share)
+        found = analysis.estimate("cpus", "CPUs", achieved)
+        for wide in covered:
+            shown = analysis.widened(found, share * rate if wide else 0.0)
+            assert shown
+            assert shown.low is not None
+            assert shown.high is not None
+            covered[wide] += shown.low <= rate <= shown.high
+    assert 0 < missed <= widest
+    assert covered[True] == rounds
+    assert covered[False] < rounds / 2
 
 
 def test_a_window_that_is_cut_within_a_period_would_be_off_by_its_phase() -> None:

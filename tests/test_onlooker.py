@@ -14,7 +14,7 @@ from harness.errors import EngineError, MeasurementError, UsageError
 from harness.model import HostSample, Limits, RunningContainer, StatsFrame
 from harness.onlooker import Onlooker
 from tests.fakes import HOST_FACTS
-from tests.test_cgroup import ID, v1_host, v2_host
+from tests.test_cgroup import ID, make_tree, v1_host, v2_host
 
 MS = 1_000_000
 
@@ -116,6 +116,18 @@ def test_a_window_is_whole_quota_periods(tmp_path: Path) -> None:
     assert first is not None
     assert last is not None
     assert last.t_mono_ns - first.t_mono_ns == 1300 * MS
+
+
+def test_a_window_is_whole_periods_of_a_tighter_quota_above(tmp_path: Path) -> None:
+    proc = v1_host(tmp_path)
+    pods = {"cpu.cfs_quota_us": "80000\n", "cpu.cfs_period_us": "400000\n"}
+    make_tree(tmp_path / "fs", {f"cpu/docker/{name}": text for name, text in pods.items()})
+    with onlooker(proc, tmp_path) as looking:
+        seen = looking.look(1.3)
+    first, last = seen.trial.host_first, seen.trial.host_last
+    assert first is not None
+    assert last is not None
+    assert last.t_mono_ns - first.t_mono_ns == 1600 * MS
 
 
 def test_a_container_that_ends_is_told_with_its_end(tmp_path: Path) -> None:

@@ -13,15 +13,23 @@ from harness import validity
 from harness.axes import Options
 from harness.model import (
     ContainerRecord,
+    EffectiveLimits,
+    HostSample,
     InsideReport,
     KernelLimits,
     Limits,
+    MemoryReport,
     Note,
     Outcome,
     Plan,
+    Program,
+    ProgramImage,
     Sample,
+    SamplerCost,
+    StatsFrame,
     ThreadReport,
     TrialRecord,
+    Workload,
 )
 from tests.fakes import ENGINE_FACTS, HOST_FACTS
 
@@ -46,12 +54,12 @@ def container(cpus: float, span_s: float = 3.0, **record: Any) -> ContainerRecor
 
 
 def examined(
-    containers: Sequence[ContainerRecord], what: Plan | None = None
+    containers: Sequence[ContainerRecord], what: Plan | None = None, **measured: Any
 ) -> tuple[str | None, list[Note]]:
     plan = what or planning.build("cpu", Options(values="0.5"), host_cpus=2)
     trial = TrialRecord(
         index=0, block=0, point_id=plan.points[0].id, outcome=Outcome.COMPLETED, started_at="",
-        containers=tuple(containers),
+        containers=tuple(containers), **measured,
     )  # fmt: skip
     invalid, notes = validity.examine(trial, plan, ENGINE_FACTS, HOST_FACTS)
     return invalid, list(notes)
@@ -109,6 +117,136 @@ def test_containers_together_cannot_use_more_than_there_is() -> None:
     assert "1.800 CPUs used together on 1: impossible" in (examined(greedy, plan)[0] or "")
 
 
+def host(
+    *, used: float = 0.0, on: Sequence[float] = (), stolen: Sequence[float] = (0.0, 0.0)
+) -> dict[str, Any]:
+    """A host over 3 s: CPUs used by everybody, the same on each CPU, and steal of each."""
+    last = HostSample(
+        t_mono_ns=3 * SECOND, root_usage_ns=round(used * 3 * SECOND),
+        root_percpu_ns=tuple(round(one * 3 * SECOND) for one in on) or None,
+        steal_ns=tuple(round(one * 3 * SECOND) for one in stolen),
+    )  # fmt: skip
+    first = HostSample(
+        t_mono_ns=0, root_usage_ns=0, root_percpu_ns=(0,) * len(on) or None,
+        steal_ns=(0,) * len(stolen),
+    )  # fmt: skip
+    return {"host_first": first, "host_last": last}
+
+
+@pytest.mark.parametrize(
+    ("stolen", "rejected", "noted"),
+    [
+        ((0.0, 0.0), False, False),
+        ((0.004, 0.004), False, False),
+        ((0.02, 0.0), False, True),  # 0.5 % of both CPUs is 0.01
+        ((0.03, 0.03), True, False),  # 2 % of them is 0.04
+    ],
+)
+def test_steal_is_told_and_then_rejects(
+    stolen: tuple[float, float], rejected: bool, noted: bool
+) -> None:
+    invalid, notes = examined([container(0.5)], **host(used=0.5, stolen=stolen))
+    assert ("steal" in (invalid or "")) is rejected
+    assert ("steal" in codes(notes)) is noted
+
+
+@pytest.mark.parametrize(
+    ("used", "rejected", "noted"),
+    [(0.6, False, False), (1.0, False, True), (1.4, True, False)],  # 1.5 of 2 CPUs are free
+)
+def test_what_others_use_is_held_against_what_the_point_leaves_free(
+    used: float, rejected: bool, noted: bool
+) -> None:
+    invalid, notes = examined([container(0.5)], **host(used=used))
+    assert ("other processes used" in (invalid or "")) is rejected
+    assert ("foreign-cpu" in codes(notes)) is noted
+
+
+def test_what_runs_on_another_cpu_disturbs_no_pinned_container() -> None:
+    plan = planning.build("cpu", Options(values="0.5"), host_cpus=2)
+    limits = Limits(cpus=0.5, cpuset_cpus="1")
+    (point,) = plan.points
+    (spec,) = point.containers
+    pinned = replace(point, containers=(replace(spec, limits=limits),))
+    plan = replace(plan, points=(pinned,))
+    record = replace(
+        container(0.5), requested=limits, engine=limits,
+        first=Sample(t_mono_ns=0, cpu_usage_ns=0, usage_percpu_ns=(0, 0)),
+        last=Sample(t_mono_ns=3 * SECOND, cpu_usage_ns=3 * SECOND // 2,
+                    usage_percpu_ns=(0, 3 * SECOND // 2)),
+    )  # fmt: skip
+    for on, stolen, why in (
+        ((1.0, 0.5), (0.1, 0.0), None),
+        ((0.0, 1.0), (0.0, 0.0), "other processes used 0.50 CPUs"),
+        ((0.0, 0.5), (0.0, 0.1), "the hypervisor took 0.10 CPUs"),
+    ):
+        invalid, notes = examined([record], plan, **host(used=sum(on), on=on, stolen=stolen))
+        assert (why or "") in (invalid or "")
+        assert bool(invalid) is bool(why)
+        assert codes(notes) <= {"readback"}
+
+
+def test_a_container_cannot_use_more_than_there_is() -> None:
+    invalid, _ = examined([container(2.1, kernel=None, kernel_after=None)])
+    assert "2.100 CPUs used on 2: impossible" in (invalid or "")
+
+
+def test_a_probe_that_tells_nothing_is_no_measurement() -> None:
+    silent = replace(container(0.5), inside=None)
+    assert "the workload gave no report from inside" in (examined([silent])[0] or "")
+
+
+@pytest.mark.parametrize(("missed", "noted"), [(7, False), (8, True)])
+def test_missed_ticks_are_told_from_one_in_a_hundred_on(missed: int, noted: bool) -> None:
+    cost = SamplerCost(
+        ticks=750 - missed, missed=missed, lateness_p50_ns=1, lateness_p99_ns=2, cpu_ns=3
+    )
+    invalid, notes = examined([container(0.5)], sampler=cost)
+    assert invalid is None
+    assert ("missed-ticks" in codes(notes)) is noted
+
+
+def test_the_period_of_a_tighter_quota_above_counts_too() -> None:
+    above = EffectiveLimits(cpus=0.3, cpus_at="/pods", cpus_period_us=1_000_000)
+    invalid, _ = examined([container(0.3, effective=above)])
+    assert "the window holds 3.0 quota periods" in (invalid or "")
+
+
+def memory(**record: Any) -> ContainerRecord:
+    limits = Limits(memory_bytes=64 << 20, memory_swap_bytes=64 << 20)
+    report = MemoryReport(
+        kind="anon", t_start_ns=0, t_end_ns=SECOND, target_bytes=32 << 20, step_bytes=1 << 20,
+        touched_bytes=32 << 20, killed=False, errno=0, step_ns=(1,) * 32, churn_pages=0,
+        churn_ns=0, churn_max_ns=0,
+    )  # fmt: skip
+    seen = {
+        "first": Sample(t_mono_ns=0, cpu_usage_ns=0),
+        "last": Sample(t_mono_ns=3 * SECOND, cpu_usage_ns=3 * SECOND),
+        **record,
+    }
+    return ContainerRecord(requested=limits, engine=limits, memory=report, **seen)
+
+
+def test_what_disturbs_a_load_on_memory_is_told_and_rejects_nothing() -> None:
+    plan = planning.build("memory", Options(values="64m"), host_cpus=2)
+    cost = SamplerCost(ticks=9, missed=9, lateness_p50_ns=1, lateness_p99_ns=2, cpu_ns=3)
+    for measured, told in (
+        (host(used=1.0), set()),
+        (host(used=1.4), {"foreign-cpu"}),  # it leaves one CPU to others
+        (host(used=1.9), {"disturbed"}),
+        (host(used=1.0, stolen=(0.02, 0.0)), {"steal"}),
+        (host(used=1.0, stolen=(0.1, 0.0)), {"disturbed"}),
+        ({**host(used=1.0), "sampler": cost}, {"missed-ticks"}),
+    ):
+        invalid, notes = examined([memory()], plan, **measured)
+        assert invalid is None
+        assert codes(notes) == told
+    unseen = memory(first=None, last=None, absent={"cpu_usage_ns": "no cgroup here"})
+    invalid, notes = examined([unseen], plan)
+    assert invalid is None
+    assert codes(notes) == {"unseen"}
+
+
 def test_without_counters_from_outside_the_workloads_word_counts_and_is_marked() -> None:
     unseen = replace(
         container(0.5, kernel=None, kernel_after=None), first=None, last=None,
@@ -118,4 +256,27 @@ def test_without_counters_from_outside_the_workloads_word_counts_and_is_marked()
     assert invalid is None
     assert "unseen" in codes(notes)
     silent = replace(unseen, inside=None)
-    assert "could not be read" in (examined([silent])[0] or "")
+    assert "gave no report" in (examined([silent])[0] or "")
+
+
+def test_a_program_that_nobody_sees_is_measured_by_docker_stats_and_told_so() -> None:
+    plan = planning.build("cpu", Options(values="0.5"), host_cpus=2)
+    program = Program(image=ProgramImage(reference="hog"), command=("hog",))
+    (point,) = plan.points
+    (spec,) = point.containers
+    spec = replace(spec, workload=Workload(name="hog", program=program))
+    plan = replace(plan, points=(replace(point, containers=(spec,)),))
+    frames = tuple(
+        StatsFrame(read="", cpu_percent=percent, memory_bytes=1, t_mono_ns=i * SECOND)
+        for i, percent in enumerate((48.0, 52.0))
+    )
+    unseen = replace(
+        container(0.5, kernel=None, kernel_after=None), first=None, last=None, inside=None,
+        absent={"cpu_usage_ns": "no cgroup here"}, stats=frames,
+    )  # fmt: skip
+    invalid, notes = examined([unseen], plan)
+    assert invalid is None
+    (note,) = (note for note in notes if note.code == "unseen")
+    assert "docker stats, whose edges may miss 5.0% of it" in note.text
+    invalid, _ = examined([replace(unseen, stats=frames[:1])], plan)
+    assert "of docker stats 1 of 2 frames at the least lay within the window" in (invalid or "")

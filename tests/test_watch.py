@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -271,7 +270,6 @@ def test_without_anybody_outside_the_workloads_own_clocks_are_what_is_told() -> 
         assert analysis.achieved_cpus(container) == pytest.approx(0.5)
         assert container.absent["cpu_usage_ns"] == "no cgroup here"
         assert any("no cgroup here" in note.text for note in record.warnings)
-    assert json.dumps([note.code for note in records[0].warnings])
     assert analysis.sampling(records) is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -13,7 +14,15 @@ from harness.engine import Connection, Container, DockerEngine
 from harness.engine.containers import LABEL
 from harness.errors import EngineRefusedError, MeasurementError
 from harness.limits import format_cpu_list
-from harness.model import ContainerSpec, Limits, Outcome, Point, Workload
+from harness.model import (
+    ContainerSpec,
+    Limits,
+    Outcome,
+    Point,
+    Program,
+    ProgramImage,
+    Workload,
+)
 from harness.sampler import Clock
 from harness.watch import Watch, Watched
 from tests.docker.measuring import CPU_TOLERANCE, execute
@@ -117,3 +126,32 @@ def test_where_that_is_forbidden_the_workload_and_docker_stats_are_what_is_left(
     for record in found.records:
         assert any("another host; the engine refused" in note.text for note in record.warnings)
         assert record.containers[0].stats
+
+
+def test_a_program_that_nobody_sees_is_measured_by_docker_stats(
+    engine_connection: Connection,
+) -> None:
+    if shutil.which("busybox") is None:
+        pytest.skip("busybox is not installed here: apt-get install busybox-static")
+    program = Program(
+        image=ProgramImage(pack="busybox"),
+        command=("busybox", "sh", "-c", "while :; do :; done"),
+        stop_signal="SIGKILL",
+    )
+    options = Options(
+        values="0.5", duration_s=5.0, repeats=2, workload="mine", program=program
+    )  # fmt: skip
+    found = execute(Forbidding(engine_connection), "cpu", options, change=remote)
+    assert found.outcomes("cpus=0.5") == [Outcome.COMPLETED] * 2
+    for record in found.records:
+        (container,) = record.containers
+        assert record.invalid is None
+        assert analysis.achieved_cpus(container) == analysis.stats_cpus(container)
+        assert any("the CPU is that of docker stats" in note.text for note in record.warnings)
+    (law,) = found.summary("cpus=0.5").results
+    assert law.deviation is not None
+    assert law.deviation.low is not None
+    assert law.deviation.high is not None
+    assert law.deviation.low < 0 < law.deviation.high
+    # A period in five frames, to either side.
+    assert law.deviation.high - law.deviation.low > 2 * 0.1 / 5
