@@ -141,33 +141,41 @@ def measure(connection: Connection) -> list[Figure]:
     return [*_cost(connection), *_rate(connection)]
 
 
+IDLE, BUSY = "on a host that idles", "beside a load on every CPU"
+"""A CPU that has nothing to do must leave its sleep first, and whom it wakes up for pays for it."""
+
+
 def _cost(connection: Connection) -> list[Figure]:
     engine, hz = DockerEngine(connection), min(1000.0, 1e9 / host.tick_ns())
-    times: dict[str, list[float]] = {}
+    times: dict[tuple[str, str], list[float]] = {}
 
-    def took(what: str, seconds: float) -> None:
-        times.setdefault(what, []).append(seconds)
+    def took(where: str, what: str, seconds: float) -> None:
+        times.setdefault((where, what), []).append(seconds)
 
     for _ in range(ROUNDS):
-        # A stream ends with its container, so each round has one of its own.
-        with loaded(engine, [Limits(cpus=0.1)], 1) as ((container, pid),):
-            of_engine, paths = processes.pids(connection.host, pid), locate(pid, container.id)
-            for name, kind in (("cpu", CpuFiles), ("all", Everything), ("nothing", Nothing)):
-                with contextlib.closing(kind(paths)) as reader:
-                    cost = window(reader, hz, WINDOW_S)
-                    took(name, cost.cpu_ns / cost.ticks / 1e9)
-                    took(f"{name} alone", tight_loop_s(reader))
-            took("sdk", sdk_call_s(connection, container, of_engine))
-            took("stream", stats_stream_s(container, of_engine))
+        for where, limits, threads in (
+            (IDLE, Limits(cpus=0.1), 1), (BUSY, Limits(), os.cpu_count() or 1)
+        ):  # fmt: skip
+            # A stream ends with its container, so each round has one of its own.
+            with loaded(engine, [limits], threads) as ((container, pid),):
+                of_engine, paths = processes.pids(connection.host, pid), locate(pid, container.id)
+                for name, kind in (("cpu", CpuFiles), ("all", Everything), ("nothing", Nothing)):
+                    with contextlib.closing(kind(paths)) as reader:
+                        cost = window(reader, hz, WINDOW_S)
+                        took(where, name, cost.cpu_ns / cost.ticks / 1e9)
+                        took(where, f"{name} alone", tight_loop_s(reader))
+                took(where, "sdk", sdk_call_s(connection, container, of_engine))
+                took(where, "stream", stats_stream_s(container, of_engine))
     median = {what: statistics.median(found) for what, found in times.items()}
     rivals = (("stream", "docker stats, client + engine"),
               ("sdk", "docker SDK stats(stream=False)"))  # fmt: skip
     return [
-        _ratio(name, files, goal, rival, against, median, hz)
+        _ratio(name, files, goal, rival, against, {w: s for (at, w), s in median.items()
+                                                   if at == where}, hz, where)
         for rival, against in rivals
         for name, files, goal in (("CPU", "cpu", 150), ("all (memory.stat too)", "all", 80))
-        for files in (f"{files} alone", files)
-    ]
+        for files, where in ((f"{files} alone", IDLE), (files, BUSY), (files, IDLE))
+    ]  # fmt: skip
 
 
 def _ratio(  # noqa: PLR0913, PLR0917 - each is one word of the figure
@@ -178,10 +186,11 @@ def _ratio(  # noqa: PLR0913, PLR0917 - each is one word of the figure
     against: str,
     median: dict[str, float],
     hz: float,
+    where: str,
 ) -> Figure:
     """One cell of the comparison: our files, with or without waking up for them, and one rival."""
     alone = files.endswith(" alone")
-    how = "reads alone, in a loop" if alone else f"at {hz:.0f} Hz, with waking up for it"
+    how = "reads alone, in a loop" if alone else f"at {hz:.0f} Hz, with waking up for it, {where}"
     detail = f"{median[files] * 1e6:.1f} µs against {median[rival] * 1e3:.2f} ms, not parsed; "
     reads_s = median[files.removesuffix(" alone") + " alone"]
     return Figure(

@@ -176,8 +176,8 @@ class Results:
             known = ", ".join(point.id for point in plan.points)
             raise UsageError(f"{self.name} has no point {min(missing)!r}.", f"It has {known}.")
         info = replace(self.run.info, plan=replace(plan, points=kept))
-        trials = tuple(trial for trial in self.run.trials if trial.point_id in points)
-        return Results(replace(self.run, info=info, trials=trials))
+        trials = (trial for trial in self.run.trials if trial.point_id in points)
+        return Results(replace(self.run.holding(trials), info=info))
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame, knowing where its run lies: see ``_chosen``."""
@@ -628,6 +628,6 @@ def _chosen(frame: pd.DataFrame) -> list[Run]:
         run = load(paths.get(name, name)).only(set(rows["point"])).run
         if "trial" in rows:
             numbers = set(rows["trial"])
-            run = replace(run, trials=tuple(one for one in run.trials if one.index in numbers))
+            run = run.holding(one for one in run.trials if one.index in numbers)
         found.append(run)
     return found

@@ -8,11 +8,12 @@ while the run goes on, one file once it has ended. The format is described in re
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,17 +55,52 @@ _info_adapter = TypeAdapter(RunInfo)
 _trial_adapter = TypeAdapter(TrialRecord)
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """One run as it lies on disk. ``damage`` tells in words what could not be read.
+    """One run as it lies on disk; its trials are read when they are first asked for, and once.
 
     Compared by identity: what is worked out from a run is kept with it, and its trials are many.
     """
 
     path: Path
     info: RunInfo
-    trials: tuple[TrialRecord, ...]
-    damage: tuple[str, ...] = ()
+    held: tuple[tuple[TrialRecord, ...], tuple[str, ...]] | None = field(default=None, repr=False)
+    """Trials and damage in place of those on disk: see ``holding``."""
+
+    def holding(self, trials: Iterable[TrialRecord], damage: tuple[str, ...] | None = None) -> Run:
+        """The same run with these trials, and this damage if it is another."""
+        return replace(self, held=(tuple(trials), self.damage if damage is None else damage))
+
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """The finished trials, in their order on disk; a damaged line is left out."""
+        return self._read[0]
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """In words, what could not be read."""
+        return self._read[1]
+
+    @functools.cached_property
+    def _read(self) -> tuple[tuple[TrialRecord, ...], tuple[str, ...]]:
+        if self.held is not None:
+            return self.held
+        # Samples alone, of a run of 10,000 trials, are read in half the time without these.
+        trials: list[TrialRecord] = []
+        damage: list[str] = []
+        try:
+            lines = (self.path / _TRIALS).read_bytes().splitlines()
+        except OSError:
+            lines, damage = [], [f"{_TRIALS} is missing"]
+        with _without_collections():
+            for number, line in enumerate(lines, start=1):
+                try:
+                    trials.append(_trial_adapter.validate_json(line))
+                except ValidationError:
+                    damage.append(f"line {number} of {_TRIALS} is damaged and left out")
+        if trials:
+            damage += _damage_of_samples(self.path)
+        return tuple(trials), tuple(damage)
 
     def samples(self, trial: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The samples of the run, or of one trial, read column-wise.
@@ -237,22 +273,7 @@ def load(path: Path) -> Run:
     Raises ResultsError where the folder is no run, or one of a newer schema. A line of
     ``trials.jsonl`` that was cut off is left out and named in ``damage``.
     """
-    info = _load_info(path)
-    trials: list[TrialRecord] = []
-    damage: list[str] = []
-    try:
-        lines = (path / _TRIALS).read_bytes().splitlines()
-    except OSError:
-        lines, damage = [], [f"{_TRIALS} is missing"]
-    with _without_collections():
-        for number, line in enumerate(lines, start=1):
-            try:
-                trials.append(_trial_adapter.validate_json(line))
-            except ValidationError:
-                damage.append(f"line {number} of {_TRIALS} is damaged and left out")
-    if trials:
-        damage += _damage_of_samples(path)
-    return Run(path, info, tuple(trials), tuple(damage))
+    return Run(path, _load_info(path))
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ def measured(
 
 def altered(run: Run, alter: Callable[[TrialRecord], TrialRecord]) -> Run:
     """The run with each of its trials altered."""
-    return replace(run, trials=tuple(alter(trial) for trial in run.trials))
+    return run.holding(alter(trial) for trial in run.trials)
 
 
 def scattered(run: Run, factors: Mapping[str, float] | None = None, sigma: float = 0.001) -> Run:

@@ -83,7 +83,7 @@ def test_errors_are_what_the_verdicts_sum_up(run: Run) -> None:
 def test_a_run_without_trials_has_columns_and_no_rows(
     run: Run, frame_of: Callable[..., pd.DataFrame]
 ) -> None:
-    empty = frame_of(replace(run, trials=()))
+    empty = frame_of(run.holding(()))
     full = frame_of(run)
     assert list(empty.columns) == list(full.columns)
     assert empty.dtypes.equals(full.dtypes)

@@ -63,15 +63,13 @@ def test_few_points_and_many(tmp_path: Path, points: int, repeats: int) -> None:
 
 def test_a_run_where_no_trial_counts_has_no_figure(run: Run) -> None:
     assert plots.available(rejected(run, "too loud")) == ()
-    assert plots.available(replace(run, trials=())) == ()
-    assert plots.pictures(replace(run, trials=())) == []
+    assert plots.available(run.holding(())) == ()
+    assert plots.pictures(run.holding(())) == []
 
 
 def test_an_interrupted_run_is_drawn_as_far_as_it_came(run: Run) -> None:
-    partial = replace(
-        run, info=replace(run.info, status="interrupted"),
-        trials=tuple(t for t in run.trials if t.point_id != "cpus=2")[:7],
-    )  # fmt: skip
+    interrupted = replace(run, info=replace(run.info, status="interrupted"))
+    partial = interrupted.holding([t for t in run.trials if t.point_id != "cpus=2"][:7])
     achieved = plots.pictures(partial, names=["achieved"])[0]
     assert "cpus=2" in achieved.caption
     assert "(interrupted)" in plots.svg(achieved)
@@ -100,9 +98,9 @@ def pressed(run: Run, **waited: float) -> Run:
         begins: dict[str, Any] = dict.fromkeys(ends, 0)
         return replace(one, first=replace(one.first, **begins), last=replace(one.last, **ends))
 
-    return replace(run, trials=tuple(
+    return run.holding(
         replace(trial, containers=tuple(map(waiting, trial.containers))) for trial in run.trials
-    ))  # fmt: skip
+    )
 
 
 def test_pressure_is_drawn_where_the_kernel_keeps_it(run: Run) -> None:

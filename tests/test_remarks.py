@@ -52,6 +52,6 @@ def test_missed_ticks_are_told_and_no_sampler_is_no_remark(tmp_path: Path) -> No
 def test_until_tells_how_far_it_came(tmp_path: Path) -> None:
     run = measured(tmp_path, options=Options(values="0.25,0.5", repeats=5, until=0.01))
     assert "Repeated until ±1.00%: every point is that narrow." in view.build(run).remarks
-    alone = replace(run, trials=run.trials[:1])
+    alone = run.holding(run.trials[:1])
     (said,) = [remark for remark in view.build(alone).remarks if remark.startswith("Repeated")]
     assert "(no interval)" in said

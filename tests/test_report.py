@@ -83,7 +83,7 @@ def hostile(run: Run) -> Run:
             return replace(trial, outcome=Outcome.FAILED, failure=HOSTILE)
         return replace(trial, warnings=(note,), invalid=HOSTILE if trial.block == 1 else None)
 
-    return altered(replace(run, info=info, damage=(HOSTILE,)), alter)
+    return altered(replace(run, info=info).holding(run.trials, (HOSTILE,)), alter)
 
 
 @pytest.fixture(scope="module")
@@ -194,9 +194,8 @@ def test_markdown_is_short_and_says_it_all(run: Run) -> None:
 @pytest.mark.parametrize("state", ["running", "interrupted", "failed", "finished"])
 @pytest.mark.parametrize("trials", [0, 3])
 def test_runs_in_any_state_are_reported(run: Run, state: str, trials: int) -> None:
-    partial = replace(
-        run, info=replace(run.info, status=state, reason="it broke"), trials=run.trials[:trials]
-    )
+    info = replace(run.info, status=state, reason="it broke")
+    partial = replace(run, info=info).holding(run.trials[:trials])
     view = views.build(partial)
     page = Page(html.render(view))
     assert state in page.text
@@ -384,7 +383,7 @@ def test_no_cell_of_the_csv_is_a_formula(run: Run) -> None:
 
 
 def test_a_run_of_very_many_trials_is_still_a_page(run: Run) -> None:
-    many = replace(run, trials=tuple(replace(run.trials[0], index=i) for i in range(2_500)))
+    many = run.holding(replace(run.trials[0], index=i) for i in range(2_500))
     page = Page(html.render(views.build(many)))
     assert "2000 of 2500 trials" in page.text
     assert len(page.all("tr")) < 2_100

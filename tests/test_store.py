@@ -41,6 +41,21 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_samples_are_read_without_the_trials_and_those_once(tmp_path: Path) -> None:
+    run = store.load(make_run(tmp_path))
+    lines, aside = run.path / "trials.jsonl", tmp_path / "aside"
+    lines.rename(aside)
+    assert run.samples().num_rows == 10 * 151
+    aside.rename(lines)
+    assert len(run.trials) == 10
+    lines.unlink()
+    assert len(run.trials) == 10
+    assert run.damage == ()
+    part = run.holding(run.trials[:3])
+    assert (len(part.trials), len(run.trials)) == (3, 10)
+    assert store.load(run.path).damage == ("trials.jsonl is missing",)
+
+
 def test_a_run_that_is_still_going_on_has_samples_too(tmp_path: Path) -> None:
     run = store.load(make_run(tmp_path, finish=False))
     assert run.info.status == "running"
