@@ -286,7 +286,8 @@ def _memory(spec: ContainerSpec, given: Circumstances) -> tuple[Expectation, ...
                 not_exercisable=refusal,
             ),
         )  # fmt: skip
-    swaps = bound in ("--memory-swap", "host swap")
+    memory, _ = _memory_limit(spec, given)
+    swaps = memory is not None and total > memory
     tolerance = float(SWAP_TOLERANCE_BYTES if swaps else MEMORY_TOLERANCE_BYTES)
     text = "memory reached = limit - limit/512 (page tables) - 0.4 MiB"
     return (
@@ -309,22 +310,31 @@ def usable_bytes(limit_bytes: float) -> float:
 
 def _most_bytes(spec: ContainerSpec, given: Circumstances) -> tuple[float | None, str, str]:
     """(memory and swap that the container can have, what binds, why that is not exercisable)."""
-    above = given.of(0)
-    memory, at = spec.limits.memory_bytes, "--memory"
-    ancestor = above.memory_bytes if above.memory_at else None
-    if ancestor is not None and (memory is None or ancestor < memory):
-        memory, at = ancestor, above.memory_at
+    memory, at = _memory_limit(spec, given)
     if memory is None:
         return None, "host", ""
     total = rules.swap_total_bytes(spec.limits)
-    if total is None or total == memory:
-        return float(memory), at, ""
-    if why := _no_swap(spec.limits, given):
+    if total not in (None, spec.limits.memory_bytes) and (why := _no_swap(spec.limits, given)):
         return float(memory), at, why
-    swap = given.swap_bytes
-    if total == UNLIMITED or total - memory > swap:
-        return float(memory + swap), "host swap", ""
-    return float(total), "--memory-swap", ""
+    # On a tie the limit is named before what is above it, and both before the host.
+    found: list[tuple[int, str]] = []
+    if total not in (None, UNLIMITED):
+        found.append((total, "--memory-swap"))
+    above = given.of(0)
+    if above.memory_swap_bytes is not None and above.memory_swap_at:
+        found.append((above.memory_swap_bytes, above.memory_swap_at))
+    found.append((memory + given.swap_bytes, "host swap"))
+    most, bound = min(found, key=lambda pair: pair[0])
+    return (float(most), bound, "") if most > memory else (float(memory), at, "")
+
+
+def _memory_limit(spec: ContainerSpec, given: Circumstances) -> tuple[int | None, str]:
+    """(memory that the container can have, what binds); None where nothing does."""
+    own, above = spec.limits.memory_bytes, given.of(0)
+    ancestor = above.memory_bytes if above.memory_at else None
+    if ancestor is not None and (own is None or ancestor < own):
+        return ancestor, above.memory_at
+    return (None, "host") if own is None else (own, "--memory")
 
 
 def _slowed(target: float, total: float | None, above: EffectiveLimits) -> str:

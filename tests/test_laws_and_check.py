@@ -316,14 +316,42 @@ def test_without_swap_accounting_the_swap_limit_is_not_exercisable() -> None:
     assert "does not account for swap" in found[0].not_exercisable
 
 
-def test_a_limit_above_the_container_ends_it_sooner() -> None:
-    above = EffectiveLimits(memory_bytes=32 * MIB, memory_at="/runner")
-    given = dataclasses.replace(GIVEN, effective=(above,))
+@pytest.mark.parametrize(
+    ("memory_mib", "swap_mib", "total_mib", "host_mib", "reached_mib", "bound"),
+    [
+        (32, None, 64, 0, 32, "/runner"),
+        # No swap was asked for, and on v1 that is a total: what the runner's limit drives out of
+        # memory is in it all the same.
+        (32, None, 64, 512, 64, "--memory-swap"),
+        (32, 48, 64, 512, 48, "/pod"),
+        (None, 96, 192, 512, 96, "/pod"),
+        (None, 256, 192, 512, 192, "--memory-swap"),
+        (None, 96, -1, 512, 96, "/pod"),
+        (None, 96, -1, 16, 80, "host swap"),
+    ],
+)
+def test_a_limit_above_the_container_ends_it_sooner(  # noqa: PLR0913, PLR0917 - a table
+    memory_mib: int | None,
+    swap_mib: int | None,
+    total_mib: int,
+    host_mib: int,
+    reached_mib: int,
+    bound: str,
+) -> None:
+    above = EffectiveLimits(
+        memory_bytes=None if memory_mib is None else memory_mib * MIB, memory_at="/runner",
+        memory_swap_bytes=None if swap_mib is None else swap_mib * MIB, memory_swap_at="/pod",
+    )  # fmt: skip
+    host = dataclasses.replace(HOST_FACTS, swap_bytes=host_mib * MIB)
+    given = dataclasses.replace(GIVEN, effective=(above,), host=host)
     grower = Workload(name="memory", target_bytes=1 << 30)
-    limits = Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB)
+    total = total_mib * MIB if total_mib > 0 else total_mib
+    limits = Limits(memory_bytes=64 * MIB, memory_swap_bytes=total)
     spec = ContainerSpec(limits=limits, workload=grower)
     found = laws.expectations(Point(id="p", axis="memory", value="v", containers=(spec,)), given)
-    assert (found[0].value, found[0].bound) == (laws.usable_bytes(32 * MIB), "/runner")
+    assert (found[0].value, found[0].bound) == (laws.usable_bytes(reached_mib * MIB), bound)
+    assert {one.not_exercisable for one in found} == {""}
+    assert (found[0].law == "memory-and-swap") is (bound != "/runner")
 
 
 @pytest.mark.parametrize(
