@@ -10,10 +10,11 @@ import dataclasses
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from harness import host
+from harness import cgroup, host
 from harness.axes import Options
 from harness.engine import Connection, Container, DockerEngine
 from harness.model import ContainerSpec, Limits, Outcome, Point, Status, Workload
@@ -225,6 +226,111 @@ def test_a_missing_swap_limit_is_found(engine_connection: Connection, swap: int)
     verdict = found.verdict("memory-swap=64m", "reached_bytes")
     assert verdict.status is Status.DEVIATES, verdict.reason
     assert "--memory-swap: requested 64m, the engine holds 128m" in verdict.reason
+
+
+# --- limits above the container ------------------------------------------------------------------
+
+
+class _Below:
+    """The engine's API, with every container below one cgroup."""
+
+    def __init__(self, api: Any, parent: str) -> None:
+        self._api, self._parent = api, parent
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def create_host_config(self, **chosen: Any) -> dict[str, Any]:
+        return {**self._api.create_host_config(**chosen), "CgroupParent": self._parent}
+
+
+@dataclasses.dataclass(frozen=True)
+class Above:
+    """A cgroup above the containers of an engine, by controller."""
+
+    engine: DockerEngine
+    paths: cgroup.CgroupPaths
+    """Of a container that only waits below it."""
+
+    def write(self, controller: str, **values: str) -> None:
+        folder = self.paths.folder(controller)
+        assert folder is not None
+        for name, value in values.items():
+            (folder.parent / name.replace("__", ".")).write_text(value)
+
+
+@pytest.fixture
+def above(engine_connection: Connection) -> Iterator[Above]:
+    systemd = DockerEngine(engine_connection).facts().cgroup_driver == "systemd"
+    parent = "limitbench-above.slice" if systemd else "/limitbench-above"
+    engine = DockerEngine(
+        dataclasses.replace(
+            engine_connection, api=cast("Any", _Below(engine_connection.api, parent))
+        )
+    )
+    waiting = engine.create(
+        name="limitbench-above", run="above", spec=ContainerSpec(limits=Limits()), deadline_s=300
+    )
+    try:
+        paths = cgroup.locate(waiting.start(), waiting.id)
+        yield Above(engine, paths)
+    finally:
+        waiting.remove()
+        if systemd:
+            subprocess.run(["systemctl", "stop", parent], check=False)
+        else:
+            # In every hierarchy, and there where this engine's cgroups are.
+            for folder in Path("/sys/fs/cgroup").rglob(parent[1:]):
+                folder.rmdir()
+
+
+def test_a_tighter_quota_above_is_what_the_law_promises(above: Above) -> None:
+    if above.paths.version == 1:
+        above.write("cpu", cpu__cfs_period_us="200000", cpu__cfs_quota_us="60000")
+    else:
+        above.write("cpu", cpu__max="60000 200000")
+    found = execute(above.engine, "cpuset", Options(values="0", duration_s=3.0, repeats=3))
+    (law, *_) = found.summary("cpuset=0").results
+    assert law.expectation.value == pytest.approx(0.3)
+    assert law.expectation.bound.endswith(("/limitbench-above", "/limitbench-above.slice"))
+    assert abs(found.error("cpuset=0")) <= CPU_TOLERANCE
+    effective = found.records[0].containers[0].effective
+    assert effective is not None
+    assert effective.cpus == pytest.approx(0.3)
+    assert effective.cpus_period_us == 200_000
+    # Five of its periods are a second.
+    short = execute(above.engine, "cpuset", Options(values="0", duration_s=0.5, repeats=1))
+    assert "the window holds 2.5 quota periods" in (short.records[0].invalid or "")
+    # v1 refuses a share of time that is larger than the parent's (kernel/sched/core.c,
+    # tg_cfs_schedulable_down), v2 takes the smaller one.
+    larger = execute(above.engine, "cpu", Options(values="1", duration_s=3.0, repeats=1))
+    (record,) = larger.records
+    if above.paths.version == 1:
+        assert record.outcome is Outcome.NOT_STARTED
+        assert "cpu.cfs_quota_us" in (record.failure or "")
+    else:
+        assert abs(larger.error("cpus=1")) <= CPU_TOLERANCE
+
+
+def test_a_cap_of_swap_above_is_where_the_law_lets_it_end(above: Above, swap: int) -> None:
+    half, whole = f"{32 * MIB}", f"{64 * MIB}"
+    if above.paths.version == 1:
+        above.write("memory", memory__limit_in_bytes=whole)
+        above.write("memory", memory__memsw__limit_in_bytes=whole)
+    else:
+        above.write("memory", memory__swap__max=half)
+    fixed = Limits(memory_bytes=32 * MIB)
+    found = execute(above.engine, "swap", Options(values="128m", fixed=fixed, repeats=3))
+    (point,) = found.plan.points
+    assert found.outcomes(point.id) == [Outcome.OOM_KILLED] * 3
+    law = next(
+        one for one in found.summary(point.id).results
+        if one.expectation.metric == "reached_bytes"
+    )  # fmt: skip
+    assert law.expectation.bound.endswith(("/limitbench-above", "/limitbench-above.slice"))
+    assert 60 * MIB < law.expectation.value < 64 * MIB
+    assert abs(found.error(point.id, "reached_bytes")) <= 8 * MIB
+    assert found.metric(point.id, "peak_swap_bytes") > 0
 
 
 # --- bursts ------------------------------------------------------------------------------------
