@@ -26,6 +26,8 @@ _EDGE_SPAN_NS = 100_000
 """At the window's edge a read that took longer was interrupted, and is made again."""
 _EDGE_TRIES = 8
 _MAX_FILE = 8192
+_PERCPU_BYTES = 1 << 18
+"""Of cpuacct.usage_percpu: 21 digits and a blank for each of the 8192 CPUs of the largest kernel."""
 _TICK_BYTES = 1024
 """More than any file that is read at every tick holds; Python clears as much memory each time."""
 _V1_NO_MEMORY_LIMIT = 1 << 60
@@ -557,7 +559,7 @@ class CounterReader:
                 break
             sample = self.read()
         details = tuple(_pread(fd, _MAX_FILE) for fd in self._detail_fds)
-        return sample._replace(details=details), _pread(self._percpu, _MAX_FILE)
+        return sample._replace(details=details), _pread(self._percpu, _PERCPU_BYTES)
 
     def parse(self, raw: RawSample, percpu: bytes | None = None) -> Sample:
         """Counters of a raw sample. What a file does not hold is None."""

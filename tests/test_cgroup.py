@@ -120,6 +120,16 @@ def test_v1_counters_come_from_each_hierarchy_of_its_own(tmp_path: Path) -> None
     assert sample.usage_percpu_ns == (123456700, 89)
 
 
+def test_the_cpus_of_a_large_host_are_read_to_the_last(tmp_path: Path) -> None:
+    proc = v1_host(tmp_path)
+    every = tuple(10**18 + i for i in range(2048))
+    text = " ".join(map(str, every)) + " \n"
+    make_tree(tmp_path / f"fs/cpuacct/docker/{ID}", {"cpuacct.usage_percpu": text})
+    reader = cgroup.CounterReader(cgroup.locate(77, ID, proc))
+    assert reader.parse(*reader.read_edge()).usage_percpu_ns == every
+    reader.close()
+
+
 def test_v2_counters(tmp_path: Path) -> None:
     reader = cgroup.CounterReader(cgroup.locate(77, ID, v2_host(tmp_path)))
     raw, percpu = reader.read_edge()

@@ -150,8 +150,9 @@ def _engine_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except docker.errors.APIError as error:
+        said = f"{error.explanation or error}"
         raise EngineRefusedError(
-            f"the engine refused to {doing}: {error.explanation or error}.", "See `bench doctor`."
+            f"the engine refused to {doing}: {said}{_in_other_words(said)}.", "See `bench doctor`."
         ) from error
     except (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError,
             OSError) as error:  # fmt: skip
@@ -159,6 +160,15 @@ def _engine_errors(doing: str) -> Iterator[None]:
             f"the engine stopped answering (while trying to {doing}).",
             "See `bench engine status` and the engine's log; `bench clean` removes what is left.",
         ) from error
+
+
+def _in_other_words(refusal: str) -> str:
+    """What the kernel meant, where the runtime tells a file's name and no more."""
+    words = refusal.lower()
+    if "cpu.cfs_quota_us" in words and "invalid argument" in words:
+        # kernel/sched/core.c, tg_cfs_schedulable_down; v2 takes the smaller of the two instead.
+        return " (cgroup v1 refuses a larger share of CPU time than a cgroup above has)"
+    return ""
 
 
 def facts_from(

@@ -112,6 +112,10 @@ def test_it_fits_80_columns_and_watching_ends_with_ctrl_c(
 
 
 def test_memory_high_is_told_where_somebody_set_it(engine: DockerEngine) -> None:
+    memory_high_is_told(engine)
+
+
+def memory_high_is_told(engine: DockerEngine) -> None:
     limits = Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB)
     spec = ContainerSpec(
         limits=limits, workload=Workload(name="memory", target_bytes=48 * MIB, victim="self")

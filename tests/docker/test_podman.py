@@ -27,6 +27,7 @@ from harness.errors import EngineError, EngineRefusedError, NotSupportedError
 from harness.model import ContainerSpec, Limits, Outcome, Point, Status, Workload
 from tests.docker.measuring import CPU_TOLERANCE, EMULATED, execute
 from tests.docker.test_engine import left_of
+from tests.docker.test_inspect import memory_high_is_told
 from tests.docker.test_sweep_cpu import BENCH, bench_env, ours, wait_for_trials
 
 pytestmark = [
@@ -192,6 +193,10 @@ def test_memory_ends_where_it_must(engine: DockerEngine) -> None:
     assert {c.oom_killed for r in found.records for c in r.containers} <= {None, True}
 
 
+def test_memory_high_is_told_where_somebody_set_it(engine: DockerEngine) -> None:
+    memory_high_is_told(engine)
+
+
 def test_unlimited_swap_is_told_as_not_supported(engine: DockerEngine) -> None:
     found = execute(engine, "swap", Options(values="-1", repeats=1))
     verdict = found.verdict("memory-swap=-1", "reached_bytes")
@@ -265,6 +270,31 @@ def test_docker_against_podman(
     assert math.isclose(cpus["change"], 0, abs_tol=2 * CPU_TOLERANCE)
     assert ours(podman) == []
     assert ours(engine_connection) == []
+
+
+def test_a_check_against_its_own_baseline_and_not_against_another_engines(
+    podman: Connection, engine_connection: Connection, tmp_path: Path
+) -> None:
+    def bench(connection: Connection, *args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BENCH, *args], cwd=tmp_path, env=bench_env(connection), capture_output=True,
+            text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    swept = bench(podman, "sweep", "cpu", "--values", "0.5", "--duration", "1", "--repeats", "6")
+    assert swept.returncode == 0, swept.stderr
+    assert bench(podman, "baseline", "set").returncode == 0
+    again = bench(podman, "check", "--json")
+    assert again.returncode in (0, 3), again.stderr  # 3: six trials may not tell "same"
+    told = json.loads(again.stdout)
+    (cpus,) = [one for one in told["comparisons"] if one["metric"] == "cpus"]
+    assert cpus["verdict"] in ("same", "inconclusive")
+    assert abs(cpus["change"]) <= 2 * CPU_TOLERANCE
+    if engine_connection.host != podman.host:
+        other = bench(engine_connection, "check")
+        assert other.returncode == 3
+        assert other.stdout == ""
+        assert "engine was Podman" in other.stderr
 
 
 def test_an_interrupt_leaves_no_container_and_clean_removes_what_a_crash_left(
