@@ -27,7 +27,7 @@ _EDGE_SPAN_NS = 100_000
 _EDGE_TRIES = 8
 _MAX_FILE = 8192
 _PERCPU_BYTES = 1 << 18
-"""Of cpuacct.usage_percpu: 21 digits and a blank for each of the 8192 CPUs of the largest kernel."""
+"""Of cpuacct.usage_percpu: up to 20 digits and a blank for each of 8192 CPUs."""
 _TICK_BYTES = 1024
 """More than any file that is read at every tick holds; Python clears as much memory each time."""
 _V1_NO_MEMORY_LIMIT = 1 << 60
