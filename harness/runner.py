@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from harness.agenda import Agenda
 from harness.conversation import KILLED, Conversation, TrialEndedError, converse
 from harness.engine.containers import Container, Engine
 from harness.errors import EngineRefusedError, MeasurementError
+from harness.interrupts import held_back
 from harness.model import (
     ContainerRecord,
     ContainerSpec,
@@ -126,8 +126,8 @@ def run_plan(
             agenda.note(record)
             observer.finished(record, done + 1, agenda.total)
     except BaseException:
-        # An interrupt may fall between the engine's creating a container and our learning its id.
-        with _uninterrupted(), contextlib.suppress(Exception):
+        # An interrupt may have fallen between a container's being there and our keeping its id.
+        with held_back(), contextlib.suppress(Exception):
             where.engine.remove_all(run)
         raise
 
@@ -196,7 +196,7 @@ class _Trial:
         except EngineRefusedError as refused:
             self._replace(outcome=Outcome.NOT_STARTED, failure=refused.message)
         finally:
-            with _uninterrupted():
+            with held_back():
                 for container in self._containers:
                     container.remove()
         self._phases.end("remove")
@@ -371,14 +371,3 @@ def _rose(before: MemoryCounters | None, after: MemoryCounters | None, name: str
     """Whether a counter did; None where it was not read twice."""
     first, last = (None if at is None else getattr(at, name) for at in (before, after))
     return None if first is None or last is None else last > first
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back while containers are removed; they come right after."""
-    held = {signal.SIGINT, signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest to the highest: a room imports only from layers below its own.
 LAYERS = [
-    {"errors", "model"},
+    {"errors", "interrupts", "model"},
     {"limits"},
     {"axes", "cgroup", "guard", "laws", "probe", "programs"},
     {"analysis", "plan", "sweepfile", "diagnosis", "engine", "host", "sampler", "store"},
@@ -61,6 +61,7 @@ WITHOUT_ENGINE = {
     "frames",
     "guard",
     "inspection",
+    "interrupts",
     "judged",
     "laws",
     "limits",

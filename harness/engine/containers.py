@@ -32,6 +32,7 @@ from harness.errors import (
     NotSupportedError,
     UsageError,
 )
+from harness.interrupts import held_back
 from harness.limits import PODMAN, SHARES_RANGE
 from harness.model import (
     ContainerSpec,
@@ -349,7 +350,7 @@ class DockerEngine:
                 runtime=spec.runtime,
                 **engine_settings(spec.limits),
             )
-            created = self._api.create_container(
+            return self._created(
                 self._programs[program.image] if program else self._image_id,
                 command=_command(spec.workload, deadline_s),
                 working_dir=PROGRAM_FOLDER if program else None,
@@ -361,7 +362,6 @@ class DockerEngine:
                 user="0:0" if spec.workload.kind == "file" else None,
                 host_config=host_config,
             )
-            return self._attached(created["Id"])
 
     def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
         """Its host's /sys/fs/cgroup read-only and the host's cgroup namespace; nothing else.
@@ -385,7 +385,7 @@ class DockerEngine:
                 cpu_shares=SHARES_RANGE[1],
                 cgroupns="host",
             )
-            created = self._api.create_container(
+            return self._created(
                 self._image_id,
                 command=list(command),
                 name=name,
@@ -395,22 +395,29 @@ class DockerEngine:
                 user="0:0",  # another user's process would not keep the capability
                 host_config=host_config,
             )
-            return self._attached(created["Id"])
 
-    def _attached(self, container_id: str) -> DockerContainer:
-        """A container that was created, with its stream; where there is none, it does not stay.
+    def _created(self, image: str | None, **chosen: Any) -> DockerContainer:
+        """A new container with its stream; where there is none, it does not stay.
+
+        An engine goes on with a request whose client is gone, and may be done after we have looked
+        for what is left (Podman 5.8, which takes half a second on a slow CPU): so an interrupt
+        waits for its answer.
 
         StdinOnce closes the probe's standard input when we vanish; the SDK sets it itself for
         stdin_open without detach. The probe ends at that end of input.
         """
+        container_id = ""
         try:
+            with held_back():
+                container_id = self._api.create_container(image, **chosen)["Id"]
             stream = self._api.attach_socket(
                 container_id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
             tells = self._tells_oom_kills()
         except BaseException:
             with contextlib.suppress(docker.errors.APIError, requests.RequestException):
-                _remove(self._api, container_id)
+                if container_id:
+                    _remove(self._api, container_id)
             raise
         return DockerContainer(self._api, container_id, stream, tells_oom_kills=tells)
 
