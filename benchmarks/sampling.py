@@ -190,16 +190,20 @@ def _ratio(  # noqa: PLR0913, PLR0917 - each is one word of the figure
 ) -> Figure:
     """One cell of the comparison: our files, with or without waking up for them, and one rival."""
     alone = files.endswith(" alone")
-    how = "reads alone, in a loop" if alone else f"at {hz:.0f} Hz, with waking up for it, {where}"
+    how = (
+        f"reads alone, in a loop, {where}"
+        if alone
+        else f"at {hz:.0f} Hz, with waking up for it, {where}"
+    )
     detail = f"{median[files] * 1e6:.1f} µs against {median[rival] * 1e3:.2f} ms, not parsed; "
     reads_s = median[files.removesuffix(" alone") + " alone"]
     return Figure(
         f"CPU time of a sample: {name} files, {how}", against, median[rival] / median[files], goal,
         "× cheaper", detail + f"medians of {ROUNDS} rounds in turn", at_least=True,
         explanation=f"of {median[files] * 1e6:.0f} µs the reads take {reads_s * 1e6:.1f} µs where "
-        f"all is in the CPU's caches, as it is not after 4 ms of others' load; a reader that reads "
-        f"nothing takes {median['nothing'] * 1e6:.0f} µs to be woken. Several containers share one "
-        "waking up.",
+        f"all is in the CPU's caches, as it is not after 4 ms; a reader that reads "
+        f"nothing takes {median['nothing'] * 1e6:.0f} µs to be woken {where}. Several containers "
+        "share one waking up.",
     )  # fmt: skip
 
 

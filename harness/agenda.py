@@ -71,7 +71,10 @@ class Agenda:
         # Where nothing counts, more of the same would not either.
         if not valid or len(mine) - self._extra[point_id] >= most:
             return False
-        width = half_width(self.summary(point_id))
+        summary = self.summary(point_id)
+        if stays(summary) > until:  # then no number of repeats makes it narrow
+            return False
+        width = half_width(summary)
         if width is None or valid < analysis.MIN_EXACT_N or width > until:
             self._narrow[point_id] = 0
             return True
@@ -98,6 +101,12 @@ def half_width(summary: PointSummary) -> float | None:
         return None
     half = (estimate.high - estimate.low) / 2
     return half / abs(estimate.median) if estimate.median else (0.0 if half == 0 else None)
+
+
+def stays(summary: PointSummary) -> float:
+    """The part of ``half_width`` that no repeats take away: what the source may miss alike."""
+    estimate = _main(summary)
+    return estimate.error / abs(estimate.median) if estimate and estimate.median else 0.0
 
 
 def _main(summary: PointSummary) -> Estimate | None:

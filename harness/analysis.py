@@ -86,7 +86,7 @@ def widened(found: Estimate | None, by: float) -> Estimate | None:
     if not by or found is None or found.low is None or found.high is None:
         return found
     method = f"{found.method}, and what docker stats' edges may miss"
-    return replace(found, low=found.low - by, high=found.high + by, method=method)
+    return replace(found, low=found.low - by, high=found.high + by, error=by, method=method)
 
 
 # --- one container of one trial ------------------------------------------------------------
@@ -245,23 +245,35 @@ def stats_cpus(container: ContainerRecord) -> float | None:
 
 MIN_FRAMES = 2
 """One frame of docker stats alone was off by up to 30 % (docs/audit.md)."""
+MIN_FOLLOWED_PERIOD_US = 100_000
+"""At shorter quota periods docker stats reads too low: docs/decisions/003."""
 
 
 def _followed_cpus(container: ContainerRecord) -> float | None:
     """CPUs by docker stats where there is nothing better, and frames enough to go by."""
-    return stats_cpus(container) if len(container.stats) >= MIN_FRAMES else None
+    quota = rules.quota_and_period_us(container.requested)
+    if len(container.stats) < MIN_FRAMES or (quota and quota[1] < MIN_FOLLOWED_PERIOD_US):
+        return None
+    return stats_cpus(container)
 
 
 def source_error(container: ContainerRecord) -> float:
     """The share of the achieved CPU that its source may miss in every repeat alike.
 
     0 for the cgroup's counters and the workload's clocks, of windows that are whole periods long.
-    The frames of docker stats follow each other without a gap, but begin and end anywhere within a
-    quota period, whose CPU time lies together at its start: one period in all of them. Repeats do
-    not show it, since a second is ten periods by default: the frames keep their phase.
     """
-    if container.first is not None or inside_cpus(container) is not None:
-        return 0.0
+    seen = container.first is not None or inside_cpus(container) is not None
+    return 0.0 if seen else stats_error(container)
+
+
+def stats_error(container: ContainerRecord) -> float:
+    """The share that the frames of docker stats may miss in every repeat alike; 0 without a quota.
+
+    They follow each other without a gap, but begin and end anywhere within a quota period, whose
+    CPU time lies together at its start: one period in all of them. Repeats need not show it: a
+    second is ten periods by default, so the frames keep their phase. What else a frame is off by,
+    differs from one to the next and is in the scatter.
+    """
     covered_s = _covered_s(container)
     quota = rules.quota_and_period_us(container.requested)
     return quota[1] / 1e6 / covered_s if quota and covered_s else 0.0
@@ -310,12 +322,22 @@ def was_killed(container: ContainerRecord) -> float | None:
 
 def limit_hits(container: ContainerRecord) -> float | None:
     """So often the kernel had to reclaim at the limit."""
-    first, last = container.memory_first, container.memory_last
+    return _more_of_memory(container, "limit_hits")
+
+
+def high_hits(container: ContainerRecord) -> float | None:
+    """So often it slowed the workload at memory.high (v2)."""
+    return _more_of_memory(container, "high_hits")
+
+
+def _more_of_memory(container: ContainerRecord, counter: str) -> float | None:
+    first, last = (
+        None if at is None else getattr(at, counter)
+        for at in (container.memory_first, container.memory_last)
+    )  # fmt: skip
     if container.memory is None or first is None or last is None:
         return None
-    if first.limit_hits is None or last.limit_hits is None:
-        return None
-    return float(last.limit_hits - first.limit_hits)
+    return float(last - first)
 
 
 def peak_memory_bytes(container: ContainerRecord) -> float | None:
@@ -402,7 +424,7 @@ def foreign_cpus(trial: TrialRecord, cpuset: str | None = None) -> float | None:
 
 def _on(cpus: frozenset[int], first: PerCpu, last: PerCpu) -> int | None:
     """CPU time on some CPUs between two reads of counters per CPU."""
-    if not first or not last:
+    if not first or not last or len(first) != len(last):  # a CPU came or went in between
         return None
     return sum(b - a for i, (a, b) in enumerate(zip(first, last, strict=True)) if i in cpus)
 
@@ -522,6 +544,10 @@ def _cpus_error(trial: TrialRecord, i: int) -> float:
     return source_error(trial.containers[i])
 
 
+def _stats_error(trial: TrialRecord, i: int) -> float:
+    return stats_error(trial.containers[i])
+
+
 def _ratio_error(trial: TrialRecord, i: int) -> float:
     return _cpus_error(trial, i) + _cpus_error(trial, -1)
 
@@ -537,7 +563,7 @@ METRICS: Mapping[str, Metric] = {
     for metric in (
         Metric("cpus", "CPUs achieved", "CPUs", _container(achieved_cpus), _cpus_error),
         Metric("inside_cpus", "CPUs by the workload's own clocks", "CPUs", _container(inside_cpus)),
-        Metric("stats_cpus", "CPUs by docker stats", "CPUs", _container(stats_cpus)),
+        Metric("stats_cpus", "CPUs by docker stats", "CPUs", _container(stats_cpus), _stats_error),
         Metric("outside_cpus", "CPUs used outside the cpuset", "CPUs", _container(outside_cpus)),
         Metric("ratio", "CPU time against the last container", "1", _ratio, _ratio_error),
         Metric("throttled_share", "throttled periods", "share", _container(throttled_share)),
@@ -554,6 +580,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("reached_bytes", "memory reached", "bytes", _container(reached_bytes)),
         Metric("oom_killed", "killed for memory", "yes", _container(was_killed)),
         Metric("limit_hits", "limit met", "count", _container(limit_hits)),
+        Metric("high_hits", "slowed at memory.high", "count", _container(high_hits)),
         Metric("peak_bytes", "peak of memory", "bytes", _container(peak_memory_bytes)),
         Metric("peak_swap_bytes", "peak of swap", "bytes", _container(peak_swap_bytes)),
         Metric("fresh_page_s", "time per page, first touch", "s", _container(fresh_page_s)),
@@ -711,7 +738,7 @@ def _result(expectation: Expectation, valid: Sequence[TrialRecord]) -> Result:
     missed = estimate("deviation", unit, [deviation(expectation, m, e) for m, e in pairs])
     if achieved and missed:
         # A share of what was measured, on the scale on which it is judged.
-        share = _error(metric, i, valid)
+        share = metric_error(metric, i, valid)
         by = {Scale.RELATIVE: 1 + missed.median, Scale.LOG: 1.0, Scale.ABSOLUTE: achieved.median}
         missed = widened(missed, share * by[expectation.scale])
     return Result(
@@ -726,10 +753,11 @@ def _estimate(
     metric: Metric, i: int, values: Sequence[float], valid: Sequence[TrialRecord]
 ) -> Estimate | None:
     found = estimate(metric.name, metric.unit, values)
-    return found and widened(found, _error(metric, i, valid) * abs(found.median))
+    return found and widened(found, metric_error(metric, i, valid) * abs(found.median))
 
 
-def _error(metric: Metric, i: int, valid: Sequence[TrialRecord]) -> float:
+def metric_error(metric: Metric, i: int, valid: Sequence[TrialRecord]) -> float:
+    """The share by which a metric's source may miss in all of these trials alike."""
     if metric.error is None:
         return 0.0
     return max((metric.error(trial, i) for trial in valid), default=0.0)

@@ -177,7 +177,7 @@ class Results:
             raise UsageError(f"{self.name} has no point {min(missing)!r}.", f"It has {known}.")
         info = replace(self.run.info, plan=replace(plan, points=kept))
         trials = (trial for trial in self.run.trials if trial.point_id in points)
-        return Results(replace(self.run.holding(trials), info=info))
+        return Results(self.run.holding(trials).telling(info))
 
     def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame, knowing where its run lies: see ``_chosen``."""

@@ -136,6 +136,7 @@ SENSITIVITY: Mapping[str, Sensitivity] = {
             "work_rate", 0.03, 0.0, "frequency, caches and neighbours move it by 1 to 2 %",
             better=Better.HIGHER,
         ),
+        _watched("peak_bytes", 0.01, 512 * 1024, "the kernel's own number; as the law's tolerance"),
         _watched("swapping_page_s", 0.25, 1e-6, "the disk behind the swap"),
         _watched("response_p99_s", 0.20, 0.0, "the tail of random arrivals", step=Step.TICK),
         _watched("cpu_some", 0.0, 0.05, "pressure: one second in twenty"),
@@ -406,6 +407,10 @@ def _rows(
         smallest = _smallest(kind, then, scale, medians[0], tick_s)
         if unsteady and kind.metric == "cpus":
             smallest = max(smallest, UNSTEADY_EFFECT)
+        if missed := (a.error or 0.0) + (b.error or 0.0):
+            # Both may be off by it, and not alike: a change below says nothing.
+            of = max(map(abs, medians)) if scale is Scale.ABSOLUTE else 1.0
+            smallest = max(smallest, missed * of)
         floor = _floor_of(noise, now.point.id, container, kind.metric, scale)
         row = Comparison(
             point_id=now.point.id,

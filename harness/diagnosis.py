@@ -77,9 +77,10 @@ def _engine(engine: EngineFacts | None, obstacle: str) -> Finding:
 def _cgroup(host: HostFacts, engine: EngineFacts) -> Finding:
     if engine.kernel != host.kernel:
         return Finding(
-            "cgroup", "bad",
+            "cgroup", "note",
             f"the engine runs on another kernel ({engine.kernel}, here {host.kernel}): its cgroup "
-            "files are not at hand", "Run bench on the engine's own host.",
+            "files are read by a container that bench starts there",
+            "On the engine's own host bench reads them itself.",
         )  # fmt: skip
     if host.cgroup_version is None:
         return Finding(
@@ -98,7 +99,8 @@ def _driver(engine: EngineFacts) -> Finding:
         )  # fmt: skip
     if engine.cgroup_driver == "systemd":
         return Finding(
-            "driver", "note", "systemd: it rounds quotas up to 1 % of a CPU",
+            "driver", "note", "systemd: once it writes its properties again (systemctl "
+            "daemon-reload), quotas are rounded up to 1 % of a CPU",
             "Values of --cpus with two decimals are not affected.",
         )  # fmt: skip
     return Finding("driver", "ok", engine.cgroup_driver)
@@ -174,7 +176,7 @@ def _podman(engine: EngineFacts) -> list[Finding]:
     return [
         Finding(
             "Podman", "note", "its Docker-compatible API ignores --runtime and --memory-swap -1, "
-            "and does not tell OOM kills",
+            "and need not tell OOM kills (4.3 tells none)",
             "bench takes neither from it: kills are counted in the kernel's files.",
         ),
         Finding(

@@ -29,11 +29,13 @@ from harness.model import (
 
 COMPARED = (
     "cpus", "ratio", "outside_cpus", "throttled_share", "throttled_rate", "gap_s", "gap_p99_s",
-    "gap_max_s", "work_rate", "reached_bytes", "swapping_page_s", "response_p99_s",
+    "gap_max_s", "work_rate", "reached_bytes", "peak_bytes", "swapping_page_s", "response_p99_s",
     "cpu_some", "memory_full", "io_full", "start_s",
 )  # fmt: skip
 """The metrics that are compared, the main ones first; ``comparing.SENSITIVITY`` tells how."""
-COMPARED_OF_MEMORY = ("reached_bytes", "swapping_page_s", "start_s")
+COMPARED_OF_MEMORY = (
+    "reached_bytes", "peak_bytes", "swapping_page_s", "memory_full", "io_full", "start_s"
+)  # fmt: skip
 """Of a workload that grows: the CPU that it takes meanwhile is nobody's promise."""
 DIGITS = 7
 """Significant digits of a value in a digest: a baseline is read by people too."""
@@ -194,4 +196,8 @@ def _series(
             left = law.expected(analysis.foreign_cpus(trial, cpuset))
             value *= law.value / left if left > 0 else 1
         values.append(float(f"{value:.{DIGITS}g}"))
-    return Series(metric=metric, container=container, values=tuple(values))
+    error = analysis.metric_error(METRICS[metric], container, trials)
+    return Series(
+        metric=metric, container=container, values=tuple(values),
+        error=float(f"{error:.{DIGITS}g}") or None,
+    )  # fmt: skip

@@ -171,9 +171,10 @@ def _steal(stat: bytes | None) -> tuple[int, ...] | None:
     # proc(5): cpuN user nice system idle iowait irq softirq steal …, in USER_HZ ticks
     ns_per_jiffy = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     lines = [line.split() for line in (stat or b"").splitlines()]
-    found = [
-        int(fields[8]) * ns_per_jiffy
+    found = {
+        int(fields[0][3:]): int(fields[8]) * ns_per_jiffy
         for fields in lines
         if len(fields) > 8 and fields[0].startswith(b"cpu") and fields[0] != b"cpu"
-    ]
-    return tuple(found) or None
+    }
+    # A CPU that is offline has no line, and keeps its number.
+    return tuple(found.get(cpu, 0) for cpu in range(max(found) + 1)) if found else None

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 @contextmanager
 def held_back() -> Iterator[None]:
@@ -22,17 +20,23 @@ def held_back() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before = {
-        number: handler
-        for number in _SIGNALS
-        if callable(handler := signal.getsignal(number)) or handler is signal.SIG_DFL
-    }
-    for number in before:
-        signal.signal(number, lambda signum, _frame: came.append(signum))
     try:
-        yield
+        with _kept(signal.SIGTERM, came), _kept(signal.SIGINT, came):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
+
+
+@contextmanager
+def _kept(number: signal.Signals, came: list[int]) -> Iterator[None]:
+    """One signal; its handler is put back whatever the other raises in between."""
+    before = signal.getsignal(number)
+    if not callable(before) and before is not signal.SIG_DFL:
+        yield
+        return
+    try:
+        signal.signal(number, lambda signum, _frame: came.append(signum))
+        yield
+    finally:
+        signal.signal(number, before)

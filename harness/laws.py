@@ -314,7 +314,11 @@ def _most_bytes(spec: ContainerSpec, given: Circumstances) -> tuple[float | None
     if memory is None:
         return None, "host", ""
     total = rules.swap_total_bytes(spec.limits)
-    if total not in (None, spec.limits.memory_bytes) and (why := _no_swap(spec.limits, given)):
+    wanted = total not in (None, spec.limits.memory_bytes)
+    # Where swap is not accounted for, no total holds: swap is then taken unasked, if there is any.
+    if (wanted or (given.swap_accounted is False and given.swap_bytes)) and (
+        why := _no_swap(spec.limits, given)
+    ):
         return float(memory), at, why
     # On a tie the limit is named before what is above it, and both before the host.
     found: list[tuple[int, str]] = []
@@ -325,7 +329,8 @@ def _most_bytes(spec: ContainerSpec, given: Circumstances) -> tuple[float | None
         found.append((above.memory_swap_bytes, above.memory_swap_at))
     found.append((memory + given.swap_bytes, "host swap"))
     most, bound = min(found, key=lambda pair: pair[0])
-    return (float(most), bound, "") if most > memory else (float(memory), at, "")
+    # Where swap was asked for and none is left, what takes it away is what binds.
+    return float(most), at if most <= memory and not wanted else bound, ""
 
 
 def _memory_limit(spec: ContainerSpec, given: Circumstances) -> tuple[int | None, str]:

@@ -626,6 +626,8 @@ class Estimate:
     confidence: float | None
     """The coverage that the interval really has at this n; None where there is no interval."""
     method: str
+    error: float = 0.0
+    """So much of the interval, to each side, is what the source may miss in every trial alike."""
 
 
 class Scale(StrEnum):
@@ -734,6 +736,8 @@ class Series:
     metric: str
     container: int = 0
     values: tuple[float, ...]
+    error: float | None = None
+    """The share that the source may miss in every trial alike; None where that is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,8 @@ _trial_adapter = TypeAdapter(TrialRecord)
 class Run:
     """One run as it lies on disk; its trials are read when they are first asked for, and once.
 
-    Compared by identity: what is worked out from a run is kept with it, and its trials are many.
+    Of a run that still goes on they may so be some more than when it was loaded. Compared by
+    identity: what is worked out from a run is kept with it, and its trials are many.
     """
 
     path: Path
@@ -70,6 +71,10 @@ class Run:
     def holding(self, trials: Iterable[TrialRecord], damage: tuple[str, ...] | None = None) -> Run:
         """The same run with these trials, and this damage if it is another."""
         return replace(self, held=(tuple(trials), self.damage if damage is None else damage))
+
+    def telling(self, info: RunInfo) -> Run:
+        """The same run with other facts of it; its trials are not read again."""
+        return Run(self.path, info, self.__dict__.get("_read", self.held))
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -268,7 +273,7 @@ def create(  # noqa: PLR0913 - each is one fact of the run, by name
 
 
 def load(path: Path) -> Run:
-    """Read a run, whatever state it is in.
+    """A run, whatever state it is in; see ``Run`` for when its trials are read.
 
     Raises ResultsError where the folder is no run, or one of a newer schema. A line of
     ``trials.jsonl`` that was cut off is left out and named in ``damage``.

@@ -87,12 +87,14 @@ def examine(
 def _unseen(container: ContainerRecord) -> Note:
     why = container.absent.get("cpu_usage_ns", "nothing was read from outside")
     said = "what it used is what the workload itself says"
-    error = analysis.source_error(container)
-    if error:
-        said = f"the CPU is that of docker stats, whose edges may miss {error:.1%} of it"
+    if container.memory is None and analysis.inside_cpus(container) is None:
+        error = analysis.source_error(container)
+        said = "the CPU is that of docker stats"
+        if error:
+            said += f", whose edges may miss {error:.1%} of it"
     return Note(
         code="unseen",
-        text=f"the cgroup's counters could not be read ({why}): {said}, and nothing shows what "
+        text=f"the cgroup's counters could not be read ({why}): {said}; nothing shows what "
         "disturbed it",
         remedy="run bench on the engine's own host, or allow containers to mount /sys/fs/cgroup",
     )
@@ -131,12 +133,14 @@ def _impossible(container: ContainerRecord, capacity: int, host: HostFacts) -> l
 
 
 def _nothing_to_go_by(container: ContainerRecord) -> str:
+    unread = "the container's CPU counter could not be read"
     if container.first is not None:
-        return "the container's CPU counter could not be read"
+        return unread
+    if len(container.stats) >= analysis.MIN_FRAMES:
+        return f"{unread}, and docker stats reads too low at quota periods below 100 ms"
     return (
-        "the container's CPU counter could not be read, and of docker stats "
-        f"{len(container.stats)} of {analysis.MIN_FRAMES} frames at the least lay within the "
-        "window: give a longer --duration"
+        f"{unread}, and of docker stats {len(container.stats)} of {analysis.MIN_FRAMES} frames at "
+        "the least lay within the window: give a longer --duration"
     )
 
 
@@ -224,9 +228,12 @@ def _foreign(trial: TrialRecord, room: float, pinned: str | None) -> tuple[list[
         foreign = analysis.foreign_cpus(trial)
     most = max(MIN_FOREIGN_CPUS, FOREIGN_SHARE_OF_ROOM * room)
     if foreign is None:
+        first = trial.host_first
+        hidden = first is None or first.root_usage_ns is None
+        why = "the root cgroup is" if hidden else "the counters of all of its containers are"
         note = Note(
             code="foreign-unknown",
-            text="foreign CPU could not be measured: the root cgroup is not visible",
+            text=f"foreign CPU could not be measured: {why} not visible",
             remedy="run on the engine's host itself, not in a container",
         )
         return [note], []

@@ -14,7 +14,16 @@ from harness import plan as planning
 from harness.agenda import Agenda
 from harness.axes import Options
 from harness.errors import PlanError
-from harness.model import ContainerRecord, Limits, Outcome, Plan, PlannedTrial, Sample, TrialRecord
+from harness.model import (
+    ContainerRecord,
+    Limits,
+    Outcome,
+    Plan,
+    PlannedTrial,
+    Sample,
+    StatsFrame,
+    TrialRecord,
+)
 from tests.fakes import ENGINE_FACTS, HOST_FACTS
 
 SECOND = 1_000_000_000
@@ -83,6 +92,23 @@ def test_a_point_goes_on_until_it_is_narrow_and_the_others_stop() -> None:
 def test_a_point_that_never_gets_narrow_ends_at_the_bound() -> None:
     what = plan(values="0.5", repeats=5, until=0.001, most_repeats=12)
     assert len(execute(what, {"cpus=0.5": 0.5})) == 12
+
+
+def test_what_the_source_may_miss_in_every_trial_is_not_repeated_for() -> None:
+    """Docker stats over two seconds miss up to a period, 5 % of them, however often."""
+    for until, done in ((0.01, 5), (0.06, 5)):
+        found = Agenda(plan(values="0.5", repeats=5, until=until), ENGINE_FACTS, HOST_FACTS)
+        for planned in found:
+            frames = tuple(
+                StatsFrame(read="", cpu_percent=50.0, memory_bytes=None, t_mono_ns=i * SECOND)
+                for i in (1, 2)
+            )
+            seen = ContainerRecord(requested=Limits(cpus=0.5), stats=frames)
+            found.note(replace(measured(planned, 0.5), containers=(seen,)))
+        assert found.total == done
+        summary = found.summary("cpus=0.5")
+        assert agenda.half_width(summary) == pytest.approx(0.05)
+        assert agenda.stays(summary) == pytest.approx(0.05)
 
 
 def test_fewer_than_five_trials_are_never_narrow_enough() -> None:

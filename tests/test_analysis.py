@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -132,4 +133,15 @@ def test_what_docker_stats_may_miss_is_in_the_interval_and_in_the_verdict() -> N
     assert check.judge(summary, law, ()).status is Status.INCONCLUSIVE
     followed = summary.estimate("stats_cpus")
     assert followed is not None
-    assert followed.method == "order statistics"
+    assert law.achieved is not None
+    assert (followed.low, followed.high) == (law.achieved.low, law.achieved.high)
+    seen = [
+        replace(trial, containers=(replace(trial.containers[0], first=edge, last=end),))
+        for trial in trials
+        for edge, end in [(Sample(t_mono_ns=0, cpu_usage_ns=0),
+                           Sample(t_mono_ns=2_000_000_000, cpu_usage_ns=1_000_000_000))]
+    ]  # fmt: skip
+    (summary,) = analysis.summarise(measured, seen, ENGINE_FACTS, HOST_FACTS)
+    (law,) = summary.results
+    assert law.achieved is not None
+    assert (law.achieved.low, law.achieved.error) == (0.5, 0.0)

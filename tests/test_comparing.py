@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import comparing
+from harness import plan as planning
 from harness.analysis import METRICS
 from harness.axes import Options
 from harness.comparing import SENSITIVITY, Better
@@ -20,18 +21,24 @@ from harness.model import (
     Change,
     Compared,
     Comparison,
+    ContainerRecord,
     Digest,
     Floor,
     JudgedLaw,
     Limits,
+    MemoryCounters,
+    MemoryReport,
     Noise,
+    Outcome,
+    RunInfo,
+    Sample,
     Scale,
     Status,
     TrialRecord,
     Workload,
 )
 from tests.digests import digest, law, of_cpus, point, spread, with_kernel
-from tests.fakes import ENGINE_FACTS, World
+from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
 from tests.runs import altered, measured
 
 CPUSET_QUOTA = Limits(cpus=2.0, cpuset_cpus="0")
@@ -80,6 +87,55 @@ def test_more_or_less_cpu_than_before_is_a_regression_where_the_law_was_kept(
     assert found.adjusted_p < 0.05
     assert found.change == pytest.approx(factor - 1, abs=0.004)
     assert "lies beyond ±1.00%" in found.reason
+
+
+def test_what_a_source_may_have_missed_on_both_sides_is_no_change() -> None:
+    """Docker stats may miss 5 % of two seconds, here this way and there the other."""
+
+    def unsure(one: Digest) -> Digest:
+        (found,) = one.points
+        series = tuple(replace(values, error=0.05) for values in found.series)
+        return replace(one, points=(replace(found, series=series),))
+
+    before, after = of_cpus(0.5), of_cpus(0.54, seed=2)
+    for a, b, status in (
+        (before, after, Change.REGRESSED),
+        (unsure(before), unsure(after), Change.SAME),
+        (before, unsure(after), Change.REGRESSED),  # 8 % is more than one of them may miss
+        (unsure(before), unsure(of_cpus(0.6, seed=2)), Change.REGRESSED),
+    ):
+        assert row(comparing.compare(a, b)).status is status
+
+
+def test_a_digest_of_a_load_on_memory_has_its_pressure_and_its_peak() -> None:
+    plan = planning.build("memory", Options(values="64m", repeats=2), host_cpus=2)
+    report = MemoryReport(
+        kind="anon", t_start_ns=0, t_end_ns=10**9, target_bytes=128 << 20, step_bytes=1 << 20,
+        touched_bytes=63 << 20, killed=True, errno=0, step_ns=(1,) * 63, churn_pages=0, churn_ns=0,
+        churn_max_ns=0,
+    )  # fmt: skip
+    container = ContainerRecord(
+        requested=plan.points[0].containers[0].limits, memory=report,
+        first=Sample(t_mono_ns=0, memory_full_us=0, io_full_us=0),
+        last=Sample(t_mono_ns=10**9, memory_full_us=400_000, io_full_us=100_000),
+        memory_first=MemoryCounters(oom_kills=0, high_hits=1),
+        memory_last=MemoryCounters(oom_kills=1, peak_bytes=64 << 20, high_hits=4),
+    )  # fmt: skip
+    trials = [
+        TrialRecord(index=i, block=i, point_id=plan.points[0].id, outcome=Outcome.OOM_KILLED,
+                    started_at="", containers=(container,))
+        for i in range(2)
+    ]  # fmt: skip
+    info = RunInfo(
+        schema=1, name="r", created="", status="finished", harness_version="", python_version="",
+        plan=plan, host=HOST_FACTS, engine=ENGINE_FACTS, workload=WORKLOAD_FACTS,
+    )  # fmt: skip
+    (found,) = digest_of(info, trials).points
+    series = {one.metric: one.values for one in found.series}
+    assert series["memory_full"] == pytest.approx((0.4, 0.4))
+    assert series["io_full"] == pytest.approx((0.1, 0.1))
+    assert series["peak_bytes"] == pytest.approx((64 << 20, 64 << 20))
+    assert METRICS["high_hits"].of(trials[0], 0) == 3
 
 
 def test_nearer_to_the_law_is_better() -> None:
@@ -134,6 +190,9 @@ DIRECTIONS = [
     ("reached_bytes", 64 << 20, 60 << 20, Change.REGRESSED),
     ("reached_bytes", 60 << 20, 64 << 20, Change.REGRESSED),  # more than the limit lets through
     ("reached_bytes", 16 << 20, (16 << 20) + (200 << 10), Change.SAME),  # less than 0.5 MiB
+    ("peak_bytes", 64 << 20, 66 << 20, Change.REGRESSED),
+    ("peak_bytes", 66 << 20, 64 << 20, Change.IMPROVED),
+    ("peak_bytes", 16 << 20, (16 << 20) + (200 << 10), Change.SAME),  # less than 0.5 MiB
     ("swapping_page_s", 1e-5, 3e-5, Change.REGRESSED),
     ("swapping_page_s", 3e-5, 1e-5, Change.IMPROVED),
     ("swapping_page_s", 1e-6, 1.5e-6, Change.SAME),  # less than a microsecond

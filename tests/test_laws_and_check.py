@@ -314,6 +314,15 @@ def test_without_swap_accounting_the_swap_limit_is_not_exercisable() -> None:
     spec = ContainerSpec(limits=Limits(memory_bytes=64 * MIB), workload=grower)
     found = laws.expectations(Point(id="p", axis="swap", value="v", containers=(spec,)), given)
     assert "does not account for swap" in found[0].not_exercisable
+    # Without that no total holds: what is driven out of memory is swapped unasked.
+    limits = Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB)
+    same = dataclasses.replace(spec, limits=limits)
+    found = laws.expectations(Point(id="p", axis="memory", value="v", containers=(same,)), given)
+    assert "does not account for swap" in found[0].not_exercisable
+    host = dataclasses.replace(HOST_FACTS, swap_bytes=0)
+    given = dataclasses.replace(given, host=host)
+    found = laws.expectations(Point(id="p", axis="memory", value="v", containers=(same,)), given)
+    assert not found[0].not_exercisable
 
 
 @pytest.mark.parametrize(
@@ -328,6 +337,7 @@ def test_without_swap_accounting_the_swap_limit_is_not_exercisable() -> None:
         (None, 256, 192, 512, 192, "--memory-swap"),
         (None, 96, -1, 512, 96, "/pod"),
         (None, 96, -1, 16, 80, "host swap"),
+        (None, 64, 192, 512, 64, "/pod"),  # a pod that gives no swap
     ],
 )
 def test_a_limit_above_the_container_ends_it_sooner(  # noqa: PLR0913, PLR0917 - a table
@@ -351,7 +361,7 @@ def test_a_limit_above_the_container_ends_it_sooner(  # noqa: PLR0913, PLR0917 -
     found = laws.expectations(Point(id="p", axis="memory", value="v", containers=(spec,)), given)
     assert (found[0].value, found[0].bound) == (laws.usable_bytes(reached_mib * MIB), bound)
     assert {one.not_exercisable for one in found} == {""}
-    assert (found[0].law == "memory-and-swap") is (bound != "/runner")
+    assert (found[0].law == "memory-and-swap") is (reached_mib > (memory_mib or 64))
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from harness import cgroup, limits
+from harness.engine import Connection
+from harness.engine.containers import facts_from, limits_from_inspect
+from harness.engine.stats import cpu_percent, memory_bytes, usable_frames
 from harness.limits import weight_of_shares
 from harness.model import UNLIMITED
 from tests.recording import SPECS
@@ -96,6 +101,60 @@ def test_a_kill_is_in_the_kernel_s_counters_and_not_in_the_engine_s_word(
         assert counters.limit_hits
         # The child was killed, PID 1 lives: 20.10 does not tell of it (moby#38352).
         assert load(2, "killed/inspect.json")["State"]["OOMKilled"] is False
+
+
+def recorded_stats(version: int, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = load(version, f"{name}/stats.json")
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_docker_stats_of_a_real_container(version: int) -> None:
+    """A third of a CPU, as the client's own formula has it; memory less inactive page cache."""
+    told = recorded_stats(version, "busy")
+    first, *later = told["stream"]
+    assert cpu_percent(first) is None  # it has no predecessor
+    for frame in later:
+        assert cpu_percent(frame) == pytest.approx(33.3, rel=0.1)
+    inactive = "total_inactive_file" if version == 1 else "inactive_file"
+    for frame in told["stream"]:
+        memory = frame["memory_stats"]
+        assert memory_bytes(frame) == memory["usage"] - memory["stats"][inactive]
+    # Asked for once without waiting: its predecessor is of the year 1.
+    assert told["one-shot"]["preread"].startswith("0001-01-01")
+    assert cpu_percent(told["one-shot"]) is None
+    assert cpu_percent(told["single"]) == pytest.approx(33.3, rel=0.1)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_frames_of_a_real_stream_are_used_from_the_second_on(version: int) -> None:
+    stream = recorded_stats(version, "busy")["stream"]
+    lines = [(i * 10**9, json.dumps(frame).encode()) for i, frame in enumerate(stream, start=1)]
+    used = usable_frames(lines, 0, 10**10)
+    assert [frame.read for frame in used] == [frame["read"] for frame in stream[1:]]
+    # A window that begins between them takes none whose own interval began before it.
+    assert len(usable_frames(lines, 15 * 10**8, 10**10)) == len(stream) - 2
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_facts_of_a_real_engine(version: int) -> None:
+    api = SimpleNamespace(api_version="1.41")
+    connection = Connection("unix:///x", cast("Any", api), private=False)
+    facts = facts_from(load(version, "info.json"), load(version, "version.json"), connection)
+    assert (facts.name, facts.version[:5]) == ("Docker", "20.10")
+    assert facts.cgroup_version == version
+    assert facts.cgroup_driver == ("cgroupfs" if version == 1 else "systemd")
+    assert (facts.runtime, facts.runtime_version) == ("runc", "1.1.5+ds1")
+    assert not facts.rootless
+    assert facts.cpus == 2
+    assert facts.memory_bytes > 3 << 30
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_limits_as_a_real_engine_tells_them(version: int) -> None:
+    held = limits_from_inspect(load(version, "busy/inspect.json")["HostConfig"])
+    wanted = SPECS["busy"].limits
+    assert replace(held, pids_limit=None, memory_swappiness=None) == wanted
 
 
 def test_systemd_rounds_a_quota_only_when_it_writes_it_itself() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,18 +43,23 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 def test_samples_are_read_without_the_trials_and_those_once(tmp_path: Path) -> None:
-    run = store.load(make_run(tmp_path))
-    lines, aside = run.path / "trials.jsonl", tmp_path / "aside"
+    path = make_run(tmp_path)
+    lines, aside = path / "trials.jsonl", tmp_path / "aside"
     lines.rename(aside)
+    run, without = store.load(path), store.load(path)
     assert run.samples().num_rows == 10 * 151
+    assert without.damage == ("trials.jsonl is missing",)
     aside.rename(lines)
     assert len(run.trials) == 10
+    assert without.trials == ()
     lines.unlink()
     assert len(run.trials) == 10
     assert run.damage == ()
+    named = run.telling(replace(run.info, name="another"))
+    assert (named.info.name, named.trials) == ("another", run.trials)
     part = run.holding(run.trials[:3])
     assert (len(part.trials), len(run.trials)) == (3, 10)
-    assert store.load(run.path).damage == ("trials.jsonl is missing",)
+    assert len(part.telling(run.info).trials) == 3
 
 
 def test_a_run_that_is_still_going_on_has_samples_too(tmp_path: Path) -> None:

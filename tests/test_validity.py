@@ -69,6 +69,20 @@ def codes(notes: list[Note]) -> set[str]:
     return {note.code for note in notes} - {"foreign-unknown"}
 
 
+def test_why_foreign_cpu_is_not_known() -> None:
+    for measured, why in (
+        ({}, "the root cgroup is not visible"),
+        (host(), ""),
+    ):
+        _, notes = examined([container(0.5)], **measured)
+        said = [note.text for note in notes if note.code == "foreign-unknown"]
+        assert [why in text for text in said] == ([True] if why else [])
+    unseen = replace(container(0.5), first=None, last=None)
+    _, notes = examined([unseen], **host())
+    (text,) = (note.text for note in notes if note.code == "foreign-unknown")
+    assert "the counters of all of its containers are not visible" in text
+
+
 def test_a_sound_trial_is_neither_rejected_nor_noted() -> None:
     invalid, notes = examined([container(0.5)])
     assert invalid is None
@@ -280,3 +294,12 @@ def test_a_program_that_nobody_sees_is_measured_by_docker_stats_and_told_so() ->
     assert "docker stats, whose edges may miss 5.0% of it" in note.text
     invalid, _ = examined([replace(unseen, stats=frames[:1])], plan)
     assert "of docker stats 1 of 2 frames at the least lay within the window" in (invalid or "")
+    # Below the default period docker stats reads too low.
+    short = replace(unseen, requested=Limits(cpu_quota_us=5_000, cpu_period_us=10_000))
+    invalid, _ = examined([short], plan)
+    assert "docker stats reads too low at quota periods below 100 ms" in (invalid or "")
+    # Without a quota nothing lies together at a period's start.
+    free = replace(unseen, requested=Limits(cpuset_cpus="0"))
+    _, notes = examined([free], plan)
+    (note,) = (note for note in notes if note.code == "unseen")
+    assert "the CPU is that of docker stats; nothing shows" in note.text

@@ -249,6 +249,11 @@ def test_the_host_is_read_from_the_same_files() -> None:
     assert found.steal_ns == (80 * tick, 8 * tick)
     assert (found.root_usage_ns, found.root_percpu_ns) == (99, (90, 9))
     assert found.swap_free_bytes == 2048
+    # A CPU that is offline has no line: those after it keep their numbers.
+    offline = parse_host_sample(
+        1, 5, (None, None, b"cpu0 1 1 1 1 1 1 1 8\ncpu2 1 1 1 1 1 1 1 80\n", None)
+    )
+    assert offline.steal_ns == (8 * tick, 0, 80 * tick)
     nothing = parse_host_sample(2, 5, (None, None, None, None))
     assert (nothing.root_usage_ns, nothing.steal_ns, nothing.swap_free_bytes) == (None, None, None)
 

@@ -1,7 +1,7 @@
 """Containers' cgroups on v1 and v2: where they are, what they count, what holds for them.
 
-The secret of this folder is where the kernel keeps things, and in what form; nobody else opens a
-cgroup's file.
+The secret of this folder is where the kernel keeps things, and in what form: others that read such
+files (the host's root cgroup, the sampler on an engine's host) have names and meaning from here.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def _in_other_words(refusal: str) -> str:
     words = refusal.lower()
     if "cpu.cfs_quota_us" in words and "invalid argument" in words:
         # kernel/sched/core.c, tg_cfs_schedulable_down; v2 takes the smaller of the two instead.
-        return " (cgroup v1 refuses a larger share of CPU time than a cgroup above has)"
+        return " (on cgroup v1: a cgroup above may have a smaller share of CPU time than this)"
     return ""
 
 

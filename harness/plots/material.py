@@ -244,7 +244,7 @@ def distinct(runs: Sequence[Run]) -> tuple[Run, ...]:
             name, number = f"{run.info.name} ({number})", number + 1
         taken.add(name)
         same = name == run.info.name
-        out.append(run if same else replace(run, info=replace(run.info, name=name)))
+        out.append(run if same else run.telling(replace(run.info, name=name)))
     return tuple(out)
 
 

@@ -25,6 +25,9 @@ _KINDS: Mapping[str, Mark] = {
     "tmpfs": Mark("s", VERMILION),
     "file": Mark("D", GREY),
 }
+_PEAK: Mapping[str, Any] = {
+    "ls": "", "marker": "_", "ms": 22, "mew": 1.2, "color": INK
+}  # fmt: skip
 _KIND_NAMES = {"anon": "anonymous memory", "tmpfs": "tmpfs", "file": "page cache"}
 
 
@@ -47,8 +50,9 @@ def _reached(given: Material) -> pd.DataFrame:
     law = given.verdicts[given.verdicts["metric"] == "reached_bytes"]
     law = law[[*keys, "verdict", "promised", "tolerance_high", "error_median"]]
     rows = rows.merge(law, on=keys, how="left").fillna({"verdict": look.NO_LAW})
-    killed = given.of("oom_killed")[[*keys, "median"]].rename(columns={"median": "killed"})
-    rows = rows.merge(killed, on=keys, how="left")
+    for metric, name in (("oom_killed", "killed"), ("peak_bytes", "peak_bytes")):
+        beside = given.of(metric)[[*keys, "median"]].rename(columns={"median": name})
+        rows = rows.merge(beside, on=keys, how="left")
     return rows[rows["limit_bytes"].map(math.isfinite)]
 
 
@@ -83,6 +87,7 @@ def reached(given: Material) -> Picture:
         Line2D([], [], label="the limit", **LIMIT),
         Patch(facecolor=BAND, label="tolerance of the law"),
         Line2D([], [], **look.ONE_TRIAL),
+        Line2D([], [], label="peak by the kernel, without swap", **_PEAK),
         *(
             Line2D([], [], label=f"{_KIND_NAMES[kind]}, {ending}", **mark.style())
             for kind, ending, mark, _ in _endings(rows)
@@ -100,9 +105,9 @@ def reached(given: Material) -> Picture:
         "How much a growing workload had touched when the kernel killed it, or when it had all "
         "that it wanted, against its limit"
         + (" on memory and swap together" if given.axis == "swap" else "")
-        + "; below, how far short of the limit the kill came. Large marks are medians over the "
-        "trials that count, with their intervals; hollow ones were not killed. Dots are single "
-        "trials.",
+        + "; below, how far short of the limit the kill came. Short lines are the kernel's own "
+        "peak of memory, without swap. Large marks are medians over the trials that count, with "
+        "their intervals; hollow ones were not killed. Dots are single trials.",
         f"{told}.",
     )  # fmt: skip
 
@@ -134,6 +139,7 @@ def _draw_law(panels: Sequence[Axes], rows: pd.DataFrame, ends: Sequence[float])
 
 def _draw_reached(panels: Sequence[Axes], rows: pd.DataFrame, dots: pd.DataFrame) -> None:
     upper, lower = panels
+    upper.plot(rows["limit_bytes"] / MIB, rows["peak_bytes"] / MIB, zorder=3, **_PEAK)
     look.singles(upper, dots["limit_bytes"] / MIB, dots["reached_bytes"] / MIB)
     killed = dots[dots["oom_killed"] == 1]
     short = (killed["limit_bytes"] - killed["reached_bytes"]) / MIB

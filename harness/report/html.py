@@ -30,7 +30,8 @@ from harness.report.words import (
 
 _SHOWN_BESIDE = (
     "throttled_share", "gap_max_s", "stats_cpus", "response_p99_s", "response_max_s", "limit_hits",
-    "peak_swap_bytes", "fresh_page_s", "swapping_page_s", "cpu_some", "memory_full", "io_full",
+    "high_hits", "peak_bytes", "peak_swap_bytes", "fresh_page_s", "swapping_page_s", "cpu_some",
+    "memory_full", "io_full",
 )  # fmt: skip
 """Metrics that stand beside a law's, each where any point has it."""
 _SHOWN_OF_TRIALS = ("throttled_share", "gap_max_s", "foreign_cpus", "steal_cpus", "start_s")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import analysis, check, judged
-from harness.agenda import half_width
+from harness.agenda import half_width, stays
 from harness.analysis import METRICS, Metric, PointSummary, Sampling
 from harness.check import ReadBack
 from harness.judged import JudgedPoint
@@ -210,15 +210,22 @@ def _until(run: Run, rows: list[Row]) -> list[str]:
     until = run.info.plan.until
     if until is None:
         return []
-    widths = {row.summary.point.id: half_width(row.summary) for row in rows}
+    points = {row.summary.point.id: row.summary for row in rows}
     wide = [
-        f"{name} (±{width:.2%})" if width is not None else f"{name} (no interval)"
-        for name, width in widths.items()
-        if width is None or width > until
+        f"{name} ({_width(summary)})"
+        for name, summary in points.items()
+        if (width := half_width(summary)) is None or width > until
     ]
     if not wide:
         return [f"Repeated until ±{until:.2%}: every point is that narrow."]
     return [f"Repeated until ±{until:.2%}: wider are {', '.join(wide)}."]
+
+
+def _width(summary: PointSummary) -> str:
+    width, always = half_width(summary), stays(summary)
+    if width is None:
+        return "no interval"
+    return f"±{width:.2%}" + (f", ±{always:.2%} whatever the repeats" if always else "")
 
 
 def _sampler(cost: Sampling) -> str:
