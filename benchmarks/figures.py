@@ -119,7 +119,7 @@ def _draw(figures: Sequence[Figure]) -> None:
     ax.axvline(1, color="black", linewidth=1)
     ax.set_xlabel("times better than its goal (left of 1: not reached)")
     margins = [figure.margin for figure in shown]
-    ax.set_xlim(min(margins) / 1.5, max(margins) * 3)
+    ax.set_xlim(min(margins) / 1.5, max(margins) * 6)
     ax.margins(y=0.02)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.tick_params(axis="y", labelsize=7)

@@ -141,7 +141,7 @@ def measure(connection: Connection) -> list[Figure]:
     return [*_cost(connection), *_rate(connection)]
 
 
-IDLE, BUSY = "on a host that idles", "beside a load on every CPU"
+IDLE, BUSY = "on an idle host", "beside a full load"
 """A CPU that has nothing to do must leave its sleep first, and whom it wakes up for pays for it."""
 
 
@@ -190,11 +190,7 @@ def _ratio(  # noqa: PLR0913, PLR0917 - each is one word of the figure
 ) -> Figure:
     """One cell of the comparison: our files, with or without waking up for them, and one rival."""
     alone = files.endswith(" alone")
-    how = (
-        f"reads alone, in a loop, {where}"
-        if alone
-        else f"at {hz:.0f} Hz, with waking up for it, {where}"
-    )
+    how = f"reads alone, {where}" if alone else f"woken at {hz:.0f} Hz {where}"
     detail = f"{median[files] * 1e6:.1f} µs against {median[rival] * 1e3:.2f} ms, not parsed; "
     reads_s = median[files.removesuffix(" alone") + " alone"]
     return Figure(

@@ -271,10 +271,10 @@ JOBS: Mapping[str, tuple[Callable[[Path], str], float, float]] = {
     "load and summarise": (_summarise, 7, 500),
     "load and report as HTML": (_report, 20, 800),
     "load, and make the frames of trials, errors and gaps": (_frames, 12, 800),
-    "load, and read three columns of all samples": (_columns, 8, 1_500),
+    "load, and read three columns of all samples": (_columns, 4, 1_500),
     "load, and read the timeline of one trial": (_timeline, 5, 600),
-    "load, and export all samples": (_export, 25, 1_000),
-    SAMPLES: (_samples, 10, 2_000),
+    "load, and export all samples": (_export, 14, 1_000),
+    SAMPLES: (_samples, 4, 2_000),
 }
 """Job → (what it does, seconds and MiB that it may take): twice what it took where the bounds were
 set, on 2 CPUs of 2026, Python's start and all imports included."""
