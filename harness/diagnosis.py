@@ -99,8 +99,8 @@ def _driver(engine: EngineFacts) -> Finding:
         )  # fmt: skip
     if engine.cgroup_driver == "systemd":
         return Finding(
-            "driver", "note", "systemd: once it writes its properties again (systemctl "
-            "daemon-reload), quotas are rounded up to 1 % of a CPU",
+            "driver", "note", "systemd: it rounds quotas up to 1 % of a CPU, at once or when it "
+            "writes them again (systemctl daemon-reload)",
             "Values of --cpus with two decimals are not affected.",
         )  # fmt: skip
     return Finding("driver", "ok", engine.cgroup_driver)
