@@ -120,7 +120,7 @@ def test_systemd_rounds_the_quota_once_it_writes_it_itself(engine: DockerEngine)
         deadline = time.monotonic() + 20
         while (after := cgroup.kernel_limits(paths)) == before and time.monotonic() < deadline:
             time.sleep(0.1)
-    # runc 1.1.5 writes the exact value after systemd's; with 1.3.6 systemd's is what stays.
+    # runc 1.1.5 writes the exact value after systemd has; on forky systemd's is what stays.
     exact_at_first = facts.runtime_version.startswith("1.1.")
     assert before.cpu_quota_us == (33_300 if exact_at_first else 34_000)
     assert after.cpu_quota_us == 34_000
