@@ -116,8 +116,9 @@ def _limits(engine: EngineFacts) -> list[Finding]:
     if not missing:
         return [Finding("limits", "ok", "the engine reports every limit as supported")]
     return [
-        Finding("limits", "note", text, "Not exercisable here: the kernel or its boot options "
-                "lack it.") for text in missing
+        Finding("limits", "note", f"{text}, says the engine", "The kernel or its boot options "
+                "lack it, or the engine's own cgroup was not given it: a sweep's read-back tells.")
+        for text in missing
     ]  # fmt: skip
 
 
