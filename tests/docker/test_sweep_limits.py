@@ -136,8 +136,9 @@ def test_a_growing_workload_is_killed_just_below_its_limit(engine: DockerEngine)
 def test_the_least_memory_is_met_unless_the_runtime_itself_found_no_room(
     engine: DockerEngine,
 ) -> None:
-    """On v2 runc's own start is charged more: at 6 MiB every other container does not start, at 8
-    one of some thirty.
+    """On v2 runc's own start is charged more: at 6 MiB every other container does not start.
+
+    At 8 MiB it was one of some thirty.
     """
     found = execute(engine, "memory", Options(values="6m", repeats=4))
     for record in found.records:
