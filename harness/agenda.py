@@ -72,7 +72,8 @@ class Agenda:
         if not valid or len(mine) - self._extra[point_id] >= most:
             return False
         summary = self.summary(point_id)
-        if stays(summary) > until:  # then no number of repeats makes it narrow
+        # What the source may miss no number of repeats takes away: then the least will do.
+        if valid >= analysis.MIN_EXACT_N and stays(summary) > until:
             return False
         width = half_width(summary)
         if width is None or valid < analysis.MIN_EXACT_N or width > until:

@@ -398,20 +398,19 @@ def churn_page_s(container: ContainerRecord) -> float | None:
 # --- the host in one trial -----------------------------------------------------------------
 
 
-def foreign_cpus(trial: TrialRecord, cpuset: str | None = None) -> float | None:
+def foreign_cpus(trial: TrialRecord, cpus: frozenset[int] | None = None) -> float | None:
     """CPU that no container of the trial used: the root cgroup less the containers.
 
-    With a cpuset, on its CPUs alone: what runs on another CPU takes nothing from it. None where
+    With some CPUs, on those alone: what runs on another takes nothing from them. None where
     the root cgroup is not visible, or has no counters per CPU where those are needed (v2). Never
     below 0: the two are read microseconds apart, and charged by the tick.
     """
     first, last = trial.host_first, trial.host_last
     if first is None or last is None or last.t_mono_ns <= first.t_mono_ns:
         return None
-    if cpuset is not None:
-        allowed = rules.parse_cpu_list(cpuset)
-        everything = _on(allowed, first.root_percpu_ns, last.root_percpu_ns)
-        ours = [_on(allowed, *percpu_ns(container)) for container in trial.containers]
+    if cpus is not None:
+        everything = _on(cpus, first.root_percpu_ns, last.root_percpu_ns)
+        ours = [_on(cpus, *percpu_ns(container)) for container in trial.containers]
     else:
         begin, end = first.root_usage_ns, last.root_usage_ns
         everything = None if begin is None or end is None else end - begin
@@ -439,14 +438,13 @@ def harness_cpus(trial: TrialRecord) -> float | None:
     return (last.harness_cpu_ns - first.harness_cpu_ns) / (last.t_mono_ns - first.t_mono_ns)
 
 
-def steal_cpus(trial: TrialRecord, cpuset: str | None = None) -> float | None:
-    """CPUs stolen by the hypervisor over the window, all together or of a cpuset alone."""
+def steal_cpus(trial: TrialRecord, cpus: frozenset[int] | None = None) -> float | None:
+    """CPUs stolen by the hypervisor over the window, of all together or of some alone."""
     first, last = trial.host_first, trial.host_last
     if first is None or last is None or last.t_mono_ns <= first.t_mono_ns:
         return None
     every = frozenset(range(len(first.steal_ns or ())))
-    chosen = every if cpuset is None else rules.parse_cpu_list(cpuset)
-    stolen = _on(chosen, first.steal_ns, last.steal_ns)
+    stolen = _on(every if cpus is None else cpus, first.steal_ns, last.steal_ns)
     return None if stolen is None else stolen / (last.t_mono_ns - first.t_mono_ns)
 
 
@@ -510,7 +508,7 @@ class Metric:
     unit: str
     """``CPUs``, ``s``, ``share`` (0 to 1), ``bytes``, ``1`` (a plain ratio), ``count``, …"""
     of: Callable[[TrialRecord, int], float | None]
-    error: Callable[[TrialRecord, int], float] | None = None
+    error: Callable[[TrialRecord, int], float | None] | None = None
     """The share of it that its source may miss in every repeat alike; None where that is none."""
 
 
@@ -540,16 +538,8 @@ def _ratio(trial: TrialRecord, i: int) -> float | None:
     return None if mine is None or not last else mine / last
 
 
-def _cpus_error(trial: TrialRecord, i: int) -> float:
-    return source_error(trial.containers[i])
-
-
-def _stats_error(trial: TrialRecord, i: int) -> float:
-    return stats_error(trial.containers[i])
-
-
 def _ratio_error(trial: TrialRecord, i: int) -> float:
-    return _cpus_error(trial, i) + _cpus_error(trial, -1)
+    return source_error(trial.containers[i]) + source_error(trial.containers[-1])
 
 
 def _start_s(trial: TrialRecord) -> float | None:
@@ -561,9 +551,17 @@ def _start_s(trial: TrialRecord) -> float | None:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("cpus", "CPUs achieved", "CPUs", _container(achieved_cpus), _cpus_error),
+        Metric(
+            "cpus", "CPUs achieved", "CPUs", _container(achieved_cpus), _container(source_error)
+        ),
         Metric("inside_cpus", "CPUs by the workload's own clocks", "CPUs", _container(inside_cpus)),
-        Metric("stats_cpus", "CPUs by docker stats", "CPUs", _container(stats_cpus), _stats_error),
+        Metric(
+            "stats_cpus",
+            "CPUs by docker stats",
+            "CPUs",
+            _container(stats_cpus),
+            _container(stats_error),
+        ),
         Metric("outside_cpus", "CPUs used outside the cpuset", "CPUs", _container(outside_cpus)),
         Metric("ratio", "CPU time against the last container", "1", _ratio, _ratio_error),
         Metric("throttled_share", "throttled periods", "share", _container(throttled_share)),
@@ -728,7 +726,9 @@ def _result(expectation: Expectation, valid: Sequence[TrialRecord]) -> Result:
     pairs = [
         (
             measured,
-            expectation.expected(foreign_cpus(trial, trial.containers[i].requested.cpuset_cpus)),
+            expectation.expected(
+                foreign_cpus(trial, laws.allowed_cpus(trial.containers[i].requested))
+            ),
         )
         for trial in valid
         if (measured := metric.of(trial, i)) is not None
@@ -760,7 +760,7 @@ def metric_error(metric: Metric, i: int, valid: Sequence[TrialRecord]) -> float:
     """The share by which a metric's source may miss in all of these trials alike."""
     if metric.error is None:
         return 0.0
-    return max((metric.error(trial, i) for trial in valid), default=0.0)
+    return max((metric.error(trial, i) or 0.0 for trial in valid), default=0.0)
 
 
 def _estimates(point: Point, valid: Sequence[TrialRecord]) -> dict[tuple[str, int], Estimate]:

@@ -79,7 +79,7 @@ def _cgroup(host: HostFacts, engine: EngineFacts) -> Finding:
         return Finding(
             "cgroup", "note",
             f"the engine runs on another kernel ({engine.kernel}, here {host.kernel}): its cgroup "
-            "files are read by a container that bench starts there",
+            "files are read by a container that a sweep starts there; bench inspect starts none",
             "On the engine's own host bench reads them itself.",
         )  # fmt: skip
     if host.cgroup_version is None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from harness import analysis, check
 from harness import limits as rules
 from harness.analysis import METRICS, PointSummary
+from harness.laws import allowed_cpus
 from harness.model import (
     Digest,
     DigestedPoint,
@@ -192,8 +193,8 @@ def _series(
         if law is not None and law.capacity_cpus is not None:
             # A point that wants every CPU gets what others leave of them, which is a condition of
             # the moment: compared is what it would have got from an idle host.
-            cpuset = trial.containers[container].requested.cpuset_cpus
-            left = law.expected(analysis.foreign_cpus(trial, cpuset))
+            cpus = allowed_cpus(trial.containers[container].requested)
+            left = law.expected(analysis.foreign_cpus(trial, cpus))
             value *= law.value / left if left > 0 else 1
         values.append(float(f"{value:.{DIGITS}g}"))
     error = analysis.metric_error(METRICS[metric], container, trials)

@@ -16,6 +16,7 @@ import pandas as pd
 from harness import analysis, judged
 from harness import limits as rules
 from harness.analysis import METRICS
+from harness.laws import allowed_cpus
 from harness.model import ContainerRecord, Estimate, InsideReport, Limits, Point, TrialRecord
 from harness.store import Run
 
@@ -170,8 +171,8 @@ def errors(*runs: Run) -> pd.DataFrame:
                     measured = METRICS[law.metric].of(trial, law.container)
                     if measured is None:
                         continue
-                    cpuset = trial.containers[law.container].requested.cpuset_cpus
-                    expected = law.expected(analysis.foreign_cpus(trial, cpuset))
+                    cpus = allowed_cpus(trial.containers[law.container].requested)
+                    expected = law.expected(analysis.foreign_cpus(trial, cpus))
                     rows.append({
                         **_keys(run, one.summary.point), "trial": trial.index, "metric": law.metric,
                         "container": law.container, "measured": measured, "expected": expected,

@@ -91,6 +91,13 @@ def allowed_cpus(limits: Limits) -> frozenset[int] | None:
     return rules.parse_cpu_list(limits.cpuset_cpus) if limits.cpuset_cpus else None
 
 
+def pinned_cpus(specs: Sequence[ContainerSpec]) -> frozenset[int] | None:
+    """The CPUs that containers are pinned to, all together; None where one may run on any."""
+    pinned = [allowed_cpus(spec.limits) for spec in specs]
+    known = [cpus for cpus in pinned if cpus is not None]
+    return frozenset[int]().union(*known) if len(known) == len(pinned) else None
+
+
 def _bandwidth(spec: ContainerSpec, duration_s: float, given: Circumstances) -> Expectation:
     """U = min(threads, quota/period, CPUs allowed), in CPUs."""
     allowed = allowed_cpus(spec.limits)

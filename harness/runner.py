@@ -245,7 +245,7 @@ class _Trial:
         point, where = self._point, self._where
         warmup_ns, duration_ns = round(point.warmup_s * 1e9), round(point.duration_s * 1e9)
         with contextlib.ExitStack() as stack:
-            measured = measured_cpus(self._specs)
+            measured = laws.pinned_cpus(self._specs)
             stack.enter_context(kept_off(measured))
             watch = where.watch(
                 [(pid, c.id) for pid, c in zip(self._pids, self._containers, strict=True)],
@@ -334,13 +334,6 @@ class _Trial:
 
     def _all_said_something(self) -> bool:
         return all(container.has_line() for container in self._containers)
-
-
-def measured_cpus(specs: Sequence[ContainerSpec]) -> frozenset[int] | None:
-    """The CPUs that the containers are pinned to; None where one may run on any."""
-    pinned = [laws.allowed_cpus(spec.limits) for spec in specs]
-    known = [cpus for cpus in pinned if cpus is not None]
-    return frozenset[int]().union(*known) if len(known) == len(pinned) else None
 
 
 def load_timeout_s(spec: ContainerSpec, point: Point) -> float:

@@ -69,12 +69,11 @@ def examine(
     reasons += _impossible_together(trial, point, given.cpus, host)
     # Containers that compete want the same CPUs: nothing of them is promised to others.
     room = max(0.0, min(capacities) - _wanted(point, found))
-    for noted, rejected in (
-        _foreign(trial, room, _pinned(point)),
-        _steal(trial, _pinned(point), given.cpus),
-    ):
+    pinned = laws.pinned_cpus(point.containers)
+    on_memory = all(spec.workload.name == "memory" for spec in point.containers)
+    for noted, rejected in (_foreign(trial, room, pinned), _steal(trial, pinned, given.cpus)):
         notes += noted
-        if all(spec.workload.name == "memory" for spec in point.containers):
+        if on_memory:
             # Its pages take longer then, and the laws of memory do not ask how long.
             notes += [_disturbed(reason) for reason in rejected]
         else:
@@ -114,12 +113,6 @@ def _wanted(point: Point, found: Sequence[Expectation]) -> float:
     return next((law.value for law in found if law.metric == "cpus"), float(threads))
 
 
-def _pinned(point: Point) -> str | None:
-    """The CPUs that the containers are pinned to; None where one of them may run on any."""
-    cpusets = [spec.limits.cpuset_cpus for spec in point.containers]
-    return ",".join(one for one in cpusets if one) if all(cpusets) else None
-
-
 def _impossible(container: ContainerRecord, capacity: int, host: HostFacts) -> list[str]:
     achieved, span = analysis.achieved_cpus(container), analysis.window_s(container)
     if achieved is None:
@@ -137,7 +130,8 @@ def _nothing_to_go_by(container: ContainerRecord) -> str:
     if container.first is not None:
         return unread
     if len(container.stats) >= analysis.MIN_FRAMES:
-        return f"{unread}, and docker stats reads too low at quota periods below 100 ms"
+        least_ms = analysis.MIN_FOLLOWED_PERIOD_US / 1000
+        return f"{unread}, and docker stats reads too low at periods below {least_ms:g} ms"
     return (
         f"{unread}, and of docker stats {len(container.stats)} of {analysis.MIN_FRAMES} frames at "
         "the least lay within the window: give a longer --duration"
@@ -156,11 +150,8 @@ def _impossible_together(
     ]
     if len(found) < 2:
         return []
-    allowed = [laws.allowed_cpus(spec.limits) for spec in point.containers]
-    known = [cpus for cpus in allowed if cpus is not None]
-    capacity = host_cpus
-    if len(known) == len(allowed):
-        capacity = len(frozenset[int]().union(*known))
+    pinned = laws.pinned_cpus(point.containers)
+    capacity = host_cpus if pinned is None else len(pinned)
     total = sum(used for used, _ in found)
     # Each counter can be a tick of each CPU ahead.
     slack_cpus = len(found) * capacity * host.tick_ns / 1e9 / min(span for _, span in found)
@@ -221,7 +212,9 @@ def _memory(container: ContainerRecord) -> list[str]:
     return []
 
 
-def _foreign(trial: TrialRecord, room: float, pinned: str | None) -> tuple[list[Note], list[str]]:
+def _foreign(
+    trial: TrialRecord, room: float, pinned: frozenset[int] | None
+) -> tuple[list[Note], list[str]]:
     # What runs on another CPU takes nothing from them; v2 does not tell where it ran.
     foreign = analysis.foreign_cpus(trial, pinned)
     if foreign is None:
@@ -238,7 +231,7 @@ def _foreign(trial: TrialRecord, room: float, pinned: str | None) -> tuple[list[
         )
         return [note], []
     if foreign > most:
-        return [], [f"other processes used {foreign:.2f} CPUs (at most {most:.2f} are borne)"]
+        return [], [f"other processes used {foreign:.2f} CPUs, more than {most:.2f}"]
     if foreign > most / 2:
         note = Note(
             code="foreign-cpu",
@@ -249,9 +242,11 @@ def _foreign(trial: TrialRecord, room: float, pinned: str | None) -> tuple[list[
     return [], []
 
 
-def _steal(trial: TrialRecord, pinned: str | None, host_cpus: int) -> tuple[list[Note], list[str]]:
+def _steal(
+    trial: TrialRecord, pinned: frozenset[int] | None, host_cpus: int
+) -> tuple[list[Note], list[str]]:
     steal = analysis.steal_cpus(trial, pinned)
-    cpus = host_cpus if pinned is None else len(rules.parse_cpu_list(pinned))
+    cpus = host_cpus if pinned is None else len(pinned)
     if steal is None or steal <= STEAL_NOTED * cpus:
         return [], []
     if steal > STEAL_REJECTS * cpus:

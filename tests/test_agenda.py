@@ -96,8 +96,9 @@ def test_a_point_that_never_gets_narrow_ends_at_the_bound() -> None:
 
 def test_what_the_source_may_miss_in_every_trial_is_not_repeated_for() -> None:
     """Docker stats over two seconds miss up to a period, 5 % of them, however often."""
-    for until, done in ((0.01, 5), (0.06, 5)):
-        found = Agenda(plan(values="0.5", repeats=5, until=until), ENGINE_FACTS, HOST_FACTS)
+    for until, repeats, done in ((0.01, 5, 5), (0.06, 5, 5), (0.01, 2, 5), (0.01, 7, 7)):
+        what = plan(values="0.5", repeats=repeats, until=until)
+        found = Agenda(what, ENGINE_FACTS, HOST_FACTS)
         for planned in found:
             frames = tuple(
                 StatsFrame(read="", cpu_percent=50.0, memory_bytes=None, t_mono_ns=i * SECOND)

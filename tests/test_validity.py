@@ -297,7 +297,7 @@ def test_a_program_that_nobody_sees_is_measured_by_docker_stats_and_told_so() ->
     # Below the default period docker stats reads too low.
     short = replace(unseen, requested=Limits(cpu_quota_us=5_000, cpu_period_us=10_000))
     invalid, _ = examined([short], plan)
-    assert "docker stats reads too low at quota periods below 100 ms" in (invalid or "")
+    assert "docker stats reads too low at periods below 100 ms" in (invalid or "")
     # Without a quota nothing lies together at a period's start.
     free = replace(unseen, requested=Limits(cpuset_cpus="0"))
     _, notes = examined([free], plan)

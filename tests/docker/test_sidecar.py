@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -14,18 +13,11 @@ from harness.engine import Connection, Container, DockerEngine
 from harness.engine.containers import LABEL
 from harness.errors import EngineRefusedError, MeasurementError
 from harness.limits import format_cpu_list
-from harness.model import (
-    ContainerSpec,
-    Limits,
-    Outcome,
-    Point,
-    Program,
-    ProgramImage,
-    Workload,
-)
+from harness.model import ContainerSpec, Limits, Outcome, Point, Workload
 from harness.sampler import Clock
 from harness.watch import Watch, Watched
 from tests.docker.measuring import CPU_TOLERANCE, execute
+from tests.docker.test_programs import needs, shell
 
 pytestmark = pytest.mark.engine
 
@@ -131,16 +123,9 @@ def test_where_that_is_forbidden_the_workload_and_docker_stats_are_what_is_left(
 def test_a_program_that_nobody_sees_is_measured_by_docker_stats(
     engine_connection: Connection,
 ) -> None:
-    if shutil.which("busybox") is None:
-        pytest.skip("busybox is not installed here: apt-get install busybox-static")
-    program = Program(
-        image=ProgramImage(pack="busybox"),
-        command=("busybox", "sh", "-c", "while :; do :; done"),
-        stop_signal="SIGKILL",
-    )
-    options = Options(
-        values="0.5", duration_s=5.0, repeats=2, workload="mine", program=program
-    )  # fmt: skip
+    needs("busybox", "busybox-static")
+    program = shell("while :; do :; done", signal="SIGKILL")
+    options = Options(values="0.5", duration_s=5.0, repeats=2, workload="mine", program=program)
     found = execute(Forbidding(engine_connection), "cpu", options, change=remote)
     assert found.outcomes("cpus=0.5") == [Outcome.COMPLETED] * 2
     for record in found.records:
