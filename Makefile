@@ -1,7 +1,7 @@
 # One command a job; `make` alone lists them. Each sets up .venv by itself where that is needed.
 
 .DEFAULT_GOAL := help
-.PHONY: help lint check test test-cgroup2 benchmark format lock clean setup
+.PHONY: help lint check test test-cgroup2 fuzz benchmark docs format lock audit clean setup
 
 PYTHON_ENV := .venv/bin/python
 UV ?= uv
@@ -20,11 +20,13 @@ lint: setup ## lint and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-check: lint ## lint, types and the fast tests: under a minute, no engine
+check: lint ## lint, types and the fast tests: a minute and a half, no engine
 	$(PYTHON_ENV) -m pytest -q -m "not engine and not slow"
 
+# What measures has the host to itself; the rest shares its CPUs.
 test: setup ## all tests, real containers included
-	$(PYTHON_ENV) -m pytest -ra
+	$(PYTHON_ENV) -m pytest -q -m "not engine and not alone" --numprocesses=logical --dist=worksteal
+	$(PYTHON_ENV) -m pytest -m "engine or alone"
 
 # SUITE=forky: another Debian, with another kernel, engine and runtime. ALL=1: every such test.
 SUITE ?= bookworm
@@ -34,6 +36,17 @@ test-cgroup2: setup ## the tests with containers in a machine of our own with cg
 
 benchmark: setup ## the figures that limitbench is held to, measured on this host
 	$(PYTHON_ENV) -m benchmarks
+
+# FUZZ="--folders 30000 --others 10000": for as long as you like.
+fuzz: setup ## malformed inputs by the thousand: no traceback, no hang, no growth, no silent number
+	nice -n 19 $(PYTHON_ENV) -m tests.fuzz $(FUZZ)
+
+docs: setup ## the pages that are made of the code: docs/limits.md, findings.md, claims.md
+	$(PYTHON_ENV) -c "from harness.limits.described import markdown; print(markdown())" > docs/limits.md
+	$(PYTHON_ENV) -c "from harness.inspection.findings.described import markdown; print(markdown())" \
+		> docs/findings.md
+	$(PYTHON_ENV) -c "from pathlib import Path; from harness.claims.described import page; \
+		print(page(Path('docs/claims')))" > docs/claims.md
 
 format: setup ## let ruff format the code and mend what it can
 	.venv/bin/ruff format .
@@ -49,6 +62,9 @@ lock: ## write the lock files again from pyproject.toml (needs uv and the packag
 	$(LOCK) pyproject.toml buildtools/backend.in --output-file requirements.lock
 	$(LOCK) pyproject.toml buildtools/backend.in --extra dev --constraints requirements.lock \
 		--output-file requirements-dev.lock
+
+audit: ## ask what is known of vulnerabilities in the lock files (needs the package index)
+	@buildtools/audit
 
 clean: ## remove what can be made again: .venv, caches, builds (never results)
 	rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

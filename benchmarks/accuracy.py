@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from harness import analysis, audit, host, runner
-from harness import plan as planning
-from harness.audit import Errors
-from harness.axes import Options
+from harness.audit import errors
+from harness.audit.errors import Errors
 from harness.cli.dialogue import say
-from harness.engine import Connection, DockerEngine
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
 from harness.engine.image import probe_binary
+from harness.host import identity
+from harness.judge import points
+from harness.measure import runner
 from harness.model import TrialRecord
+from harness.plan import build as planning
+from harness.plan.axes import Options
 
 CPUS = (0.1, 0.25, 0.5, 1.0, 1.5)
 TRIALS = 30
@@ -67,7 +71,7 @@ def _install(folder: Path) -> _Runexec | None:
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             subprocess.run([folder / "bin" / "pip", "install", "-q", BENCHEXEC], check=True)
         found = _Runexec(folder)
-        found.error(probe_binary(host.facts().architecture).path, 0.5)
+        found.error(probe_binary(identity.facts().architecture).path, 0.5)
     except (OSError, subprocess.CalledProcessError, KeyError, ValueError) as error:
         say(f"BenchExec cannot be compared here: {error}")
         return None
@@ -77,24 +81,24 @@ def _install(folder: Path) -> _Runexec | None:
 def measure(connection: Connection) -> list[Figure]:
     """RMS errors over 30 trials of each way, and their ratios."""
     engine = DockerEngine(connection)
-    where = runner.real_surroundings(engine, engine.facts(), host.facts())
-    probe = probe_binary(host.facts().architecture).path
+    where = runner.real_surroundings(engine, engine.facts(), identity.facts())
+    probe = probe_binary(identity.facts().architecture).path
     fitting = [cpus for cpus in CPUS if cpus < where.engine_facts.cpus]
     rival = _install(Path(tempfile.gettempdir()) / "limitbench-benchexec")
     records: list[TrialRecord] = []
     theirs: list[float] = []
     for block in range(MOST_BLOCKS):
-        if sum(analysis.counts(record) for record in records) >= TRIALS:
+        if sum(points.counts(record) for record in records) >= TRIALS:
             break
         options = Options(
             values=",".join(f"{cpus:g}" for cpus in fitting), repeats=1, duration_s=WINDOW_S,
             seed=block,
         )  # fmt: skip
-        plan = planning.build("cpu", options, host_cpus=where.engine_facts.cpus)
-        runner.run_plan(plan, "benchmark", where, lambda r, _: records.append(r), runner.Observer())
+        plan = planning.build("cpu", options, cpus=where.engine_facts.cpus_to_give)
+        runner.run_plan(plan, "benchmark", where, lambda r, _: records.append(r), runner.Listener())
         theirs += [rival.error(probe, cpus) for cpus in fitting] if rival else []
-    counted = [record for record in records if analysis.counts(record)]
-    ours, stats = audit.summarise({WINDOW_S: counted}, [], None).cpu
+    counted = [record for record in records if points.counts(record)]
+    ours, stats = errors.summarise({WINDOW_S: counted}, [], None).cpu
     out = [_compared("docker stats, mean of its frames", ours.errors, stats.errors)]
     if theirs:
         out.append(_compared(f"BenchExec {BENCHEXEC.split('==')[1]}, cputime / walltime",

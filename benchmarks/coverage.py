@@ -10,8 +10,8 @@ import random
 import sys
 from collections.abc import Callable
 
+from harness.comparison.significance import shift
 from harness.model import Scale
-from harness.significance import shift
 
 ROUNDS = 1000
 TRIALS = (5, 7, 10, 20)

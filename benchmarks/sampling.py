@@ -1,4 +1,4 @@
-"""What a sample costs and how fast they come: our reads against docker stats and the docker SDK."""
+"""What a sample costs, how fast they come: our reads against docker stats, the SDK's too."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import time
 from collections.abc import Iterator, Sequence
 
 from benchmarks.figures import Figure
-from harness import host, probe
-from harness.cgroup import CounterReader, RawSample, locate
-from harness.engine import Connection, Container, DockerEngine, processes
-from harness.model import ContainerSpec, HostSample, Limits, SamplerCost, Workload
-from harness.sampler import SystemClock, sample_window
+from harness.cgroup import CgroupPaths, CounterReader, RawSample, locate
+from harness.engine import processes
+from harness.engine.boundary import Container
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
+from harness.host import identity
+from harness.measure import protocol
+from harness.measure.sampler import SystemClock, sample_window
+from harness.model import ContainerSpec, HostSample, Limits, SamplerCost, Spin
 
 ROUNDS = 3
 WINDOW_S = 5.0
@@ -37,9 +41,14 @@ class Everything(CounterReader):
 class CpuFiles(CounterReader):
     """Reads the CPU files alone."""
 
+    def __init__(self, paths: CgroupPaths) -> None:
+        super().__init__(paths)
+        named = zip(self._fds, paths.files.tick_files, strict=True)
+        self._cpu_fds = [fd for fd, (controller, _) in named if controller != "memory"]
+
     def read(self) -> RawSample:
         """One moment of CPU time and throttling."""
-        files = tuple(_pread(fd) for fd in self._fds[: 3 - self._version])
+        files = tuple(_pread(fd) for fd in self._cpu_fds)
         return RawSample(time.monotonic_ns(), 0, (*files, None, None))
 
     def read_details(self) -> RawSample:
@@ -71,14 +80,14 @@ def loaded(
     started: list[tuple[Container, int]] = []
     try:
         for number, limit in enumerate(limits):
-            spec = ContainerSpec(limits=limit, workload=Workload(threads=threads))
+            spec = ContainerSpec(limits=limit, workload=Spin(threads=threads))
             container = engine.create(
                 name=f"limitbench-cost-{number}", run="benchmark", spec=spec, deadline_s=300
             )
             started.append((container, 0))
             started[-1] = container, container.start()
             container.read_line(20)
-            container.write_line(probe.go(0, 300_000_000_000))
+            container.write_line(protocol.go(0, 300_000_000_000))
         time.sleep(SETTLE_S)
         yield started
     finally:
@@ -146,7 +155,7 @@ IDLE, BUSY = "on an idle host", "beside a full load"
 
 
 def _cost(connection: Connection) -> list[Figure]:
-    engine, hz = DockerEngine(connection), min(1000.0, 1e9 / host.tick_ns())
+    engine, hz = DockerEngine(connection), min(1000.0, 1e9 / identity.tick_ns())
     times: dict[tuple[str, str], list[float]] = {}
 
     def took(where: str, what: str, seconds: float) -> None:
@@ -206,7 +215,7 @@ def _ratio(  # noqa: PLR0913, PLR0917 - each is one word of the figure
 def _rate(connection: Connection) -> list[Figure]:
     """Beside a container for each CPU that wants all of it: ours, and what the rivals give."""
     engine, cpus = DockerEngine(connection), os.cpu_count() or 1
-    tick_hz = 1e9 / host.tick_ns()
+    tick_hz = 1e9 / identity.tick_ns()
     steady, cost, details = 0.0, 0.0, []
     with loaded(engine, [Limits()] * cpus, 1) as containers:
         container, pid = containers[0]

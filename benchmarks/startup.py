@@ -1,4 +1,4 @@
-"""How quick the command line is, and the default sweep: errors, overhead, time to the prompt."""
+"""How quick the command line is, the default sweep too: errors, overhead, time to the prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measurement takes in wall time: beside its windows, and until an interval is narrow."""
+"""What a measurement takes in wall time: beside its windows, until an interval is narrow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.figures import Figure
-from harness import analysis, host, runner
-from harness import plan as planning
-from harness.axes import Options
-from harness.engine import Connection, DockerEngine
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
+from harness.host import identity
+from harness.judge import estimates
+from harness.measure import runner
 from harness.model import Estimate, Plan, TrialRecord
+from harness.plan import build as planning
+from harness.plan.axes import Options
 
 TRIALS = 10
 TURNS = 3
@@ -36,7 +39,7 @@ def measure(connection: Connection) -> list[Figure]:
 
 def _executed(plan: Plan, where: runner.Surroundings) -> list[TrialRecord]:
     records: list[TrialRecord] = []
-    runner.run_plan(plan, "benchmark", where, lambda r, _: records.append(r), runner.Observer())
+    runner.run_plan(plan, "benchmark", where, lambda r, _: records.append(r), runner.Listener())
     return records
 
 
@@ -46,14 +49,14 @@ def _docker(connection: Connection, *arguments: str) -> list[str]:
 
 def _overhead(connection: Connection, engine: DockerEngine, image: str) -> Figure:
     """A trial of ours and one turn of a shell loop, in turn."""
-    where = runner.real_surroundings(engine, engine.facts(), host.facts())
+    where = runner.real_surroundings(engine, engine.facts(), identity.facts())
     ours: list[float] = []
     theirs: list[float] = []
     phases: dict[str, list[float]] = {}
     measured_s = 0.0
     for number in range(TRIALS):
         options = Options(values="0.5", repeats=1, duration_s=WINDOW_S, seed=number)
-        plan = planning.build("cpu", options, host_cpus=where.engine_facts.cpus)
+        plan = planning.build("cpu", options, cpus=where.engine_facts.cpus_to_give)
         measured_s = plan.points[0].warmup_s + plan.points[0].duration_s
         for record in _executed(plan, where):
             ours.append(sum(record.phases_s.values()) - measured_s)
@@ -94,7 +97,7 @@ def _shell_turn_s(connection: Connection, image: str) -> float:
 
 def _interval(connection: Connection, engine: DockerEngine, image: str) -> Figure:
     """Both repeat until the same kind of interval is ±1 %, with at least five trials; in turn."""
-    where = runner.real_surroundings(engine, engine.facts(), host.facts())
+    where = runner.real_surroundings(engine, engine.facts(), identity.facts())
     ours: list[tuple[float, int]] = []
     theirs: list[tuple[float, int]] = []
     said: list[float] = []
@@ -102,7 +105,7 @@ def _interval(connection: Connection, engine: DockerEngine, image: str) -> Figur
     for seed in range(TURNS):
         options = Options(values="0.5", repeats=5, duration_s=INTERVAL_WINDOW_S,
                           warmup_s=INTERVAL_WARMUP_S, until=UNTIL, seed=seed)  # fmt: skip
-        plan = planning.build("cpu", options, host_cpus=where.engine_facts.cpus)
+        plan = planning.build("cpu", options, cpus=where.engine_facts.cpus_to_give)
         before = time.perf_counter()
         records = _executed(plan, where)
         ours.append((time.perf_counter() - before, len(records)))
@@ -152,12 +155,12 @@ def _shell_reading(connection: Connection, image: str) -> float:
 
 
 def _estimate(readings: Sequence[float]) -> Estimate | None:
-    return analysis.estimate("cpus", "CPUs", list(readings))
+    return estimates.estimate("cpus", "CPUs", list(readings))
 
 
 def _narrow(readings: Sequence[float]) -> bool:
     found = _estimate(readings)
-    if found is None or len(readings) < analysis.MIN_EXACT_N:
+    if found is None or len(readings) < estimates.MIN_EXACT_N:
         return False
     if found.low is None or found.high is None or not found.median:
         return False

@@ -1,8 +1,8 @@
-"""The build backend: hatchling, and the probe's binaries in every wheel.
+"""The build backend: hatchling, and the binaries of the probe and of the hand in every wheel.
 
-A wheel must work on a machine with neither a compiler nor a network, so it carries the probe for
+A wheel must work on a machine with neither a compiler nor a network, so it carries both for
 each architecture, cross-compiled by the pinned ``ziglang``. An editable install needs none of it:
-there the probe is compiled at its first use, from the checkout.
+there they are compiled at their first use, from the checkout.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ __all__ = [
 ]
 
 
+PROGRAMS = ("probe", "hand")
+"""Folders of ``workloads`` with C sources; all are compiled as the probe is."""
+
+
 def _recipe(root: Path) -> dict[str, Any]:
     return tomllib.loads((root / "workloads" / "probe" / "build.toml").read_text())
 
@@ -59,8 +63,9 @@ class ProbeHook(BuildHookInterface[Any]):
         include: dict[str, str] = build_data["force_include"]
         include[str(root / "workloads")] = "harness/workloads"
         for architecture in _recipe(root)["targets"]:
-            probe = _compile(root, architecture, Path(self._made.name))
-            include[str(probe)] = f"harness/workloads/probe/bin/{probe.name}"
+            for program in PROGRAMS:
+                made = _compile(root, program, architecture, Path(self._made.name))
+                include[str(made)] = f"harness/workloads/{program}/bin/{made.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """The binaries are in the wheel now; keep no copy that could go stale."""
@@ -68,7 +73,7 @@ class ProbeHook(BuildHookInterface[Any]):
             self._made.cleanup()
 
 
-def _compile(root: Path, architecture: str, folder: Path) -> Path:
+def _compile(root: Path, program: str, architecture: str, folder: Path) -> Path:
     recipe, pinned = _recipe(root), _recipe(root)["ziglang"]
     try:
         installed = importlib.metadata.version("ziglang")
@@ -76,17 +81,17 @@ def _compile(root: Path, architecture: str, folder: Path) -> Path:
         installed = "none"
     if installed != pinned:  # only without build isolation
         raise RuntimeError(f"a wheel needs ziglang=={pinned}; installed: {installed}")
-    made = folder / f"probe-{architecture}"
+    made = folder / f"{program}-{architecture}"
     # In the order of harness/engine/image.py: the same source must give the same binary.
-    sources = sorted(path.name for path in (root / "workloads" / "probe").glob("*.c"))
+    sources = sorted(path.name for path in (root / "workloads" / program).glob("*.c"))
     caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(folder / "zig"))
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", recipe["targets"][architecture]]
     done = subprocess.run(
         [*compiler, *recipe["flags"], *sources, "-o", str(made)],
-        cwd=root / "workloads" / "probe",
+        cwd=root / "workloads" / program,
         env={**os.environ, **caches},
         check=False,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"ziglang could not compile the probe for {architecture}")
+        raise RuntimeError(f"ziglang could not compile the {program} for {architecture}")
     return made

@@ -1,9 +1,9 @@
-"""What can go wrong, and with which exit code the command line answers.
+"""What can go wrong.
 
-Every message is one line that says what was tried and what to do about it. Code below the
-command line raises these; only ``harness.cli`` prints them and exits. Anything else that
-reaches the command line is a defect of ours and exits with 70: an uncaught exception must
-never look like a regression.
+Each error has the exit code with which the command line answers, and its message is one line that
+says what was tried and what to do about it. Code below the command line raises these; only
+``harness.cli`` prints them and exits. Anything else that reaches the command line is a defect of
+ours and exits with 70: an uncaught exception must never look like a regression.
 
 An OOM kill or a time-out inside a trial is not an error but an outcome (``model.Outcome``).
 """

@@ -1,11 +1,14 @@
-"""Ctrl-C and SIGTERM held back, for as long as half a step would leave something behind."""
+"""Interrupts held back, for as long as half a step would leave something behind."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+
+_ENDING = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+"""The signals that ask us to end: the terminal's end, a service manager's, Ctrl-C."""
 
 
 @contextmanager
@@ -21,7 +24,9 @@ def held_back() -> Iterator[None]:
         return
     came: list[int] = []
     try:
-        with _kept(signal.SIGTERM, came), _kept(signal.SIGINT, came):
+        with ExitStack() as stack:
+            for number in _ENDING:
+                stack.enter_context(_kept(number, came))
             yield
     finally:
         if came:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +19,20 @@ import pytest
 from harness.errors import EngineError
 
 if TYPE_CHECKING:
-    from harness.engine import Connection
+    from harness.engine.connect import Connection
 
 NO_ENGINE = pytest.StashKey[str]()
 ENGINE_TESTS = pytest.StashKey[int]()
 KEPT = {"BENCH_ENGINE_DIR", "BENCH_INSTALL_ENGINE", "BENCH_REQUIRE_ENGINE"}
+
+
+def pytest_configure() -> None:
+    """What a script starts in the background ignores Ctrl-C, and its children inherit that."""
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)
+    ):  # fmt: skip
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -34,12 +44,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def engine_connection(pytestconfig: pytest.Config) -> Iterator[Connection]:
     """The engine that `bench sweep` would use; one that this session started ends with it."""
     # Here, so that sessions without such tests do not load docker.
-    from harness.engine import (  # noqa: PLC0415
-        DockerEngine,
-        daemon,
-        find_engine,
-        obtain_engine,
-    )
+    from harness.engine import daemon  # noqa: PLC0415
+    from harness.engine.connect import find_engine, obtain_engine  # noqa: PLC0415
+    from harness.engine.docker_engine import DockerEngine  # noqa: PLC0415
 
     def say(text: str) -> None:
         with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():

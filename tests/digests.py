@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from harness import digest as digests
+from harness.comparison import digest as digests
 from harness.model import (
     ContainerSpec,
     Digest,
@@ -16,8 +16,8 @@ from harness.model import (
     Limits,
     Point,
     Series,
+    Spin,
     Status,
-    Workload,
 )
 from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS
 
@@ -29,7 +29,7 @@ def spread(median: float, sigma: float = 0.003, n: int = 10, seed: int = 1) -> t
 
 
 def law(
-    metric: str = "cpus", promised: float = 0.5, status: Status = Status.CONFORMS, **other: str
+    metric: str = "cpus", promised: float = 0.5, status: Status = Status.CONFORMS, **other: object
 ) -> JudgedLaw:
     name = {"cpus": "cpu-bandwidth", "ratio": "cpu-shares"}.get(metric, metric)
     given = {"law": name, "reason": "as it came out", **other}
@@ -52,7 +52,7 @@ def point(  # noqa: PLR0913 - a point as it is, by name
     for name, values in series.items():
         metric, _, container = name.partition(" ")
         found.append(Series(metric=metric, container=int(container or 0), values=tuple(values)))
-    specs = tuple(ContainerSpec(limits=one, workload=Workload()) for one in limits)
+    specs = tuple(ContainerSpec(limits=one, workload=Spin()) for one in limits)
     return DigestedPoint(
         point=Point(id=point_id, axis="cpu", value="0.5", containers=specs),
         trials=trials or valid or counted,

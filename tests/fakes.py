@@ -13,11 +13,15 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from harness.cgroup import RawSample
-from harness.engine.containers import Container, Exit
+from harness.engine.boundary import Commands, Container, Device, Exit
 from harness.errors import EngineError, EngineRefusedError
-from harness.limits import parse_cpu_list, quota_and_period_us
+from harness.host.neighbours import Census
+from harness.limits import EngineCpus, parse_cpu_list, quota_and_period_us
+from harness.measure.observer import LocalObserver, OpenCgroup
+from harness.measure.runner import Surroundings
 from harness.model import (
     ContainerSpec,
     EffectiveLimits,
@@ -32,9 +36,8 @@ from harness.model import (
     Workload,
     WorkloadFacts,
 )
-from harness.runner import Surroundings
-from harness.watch import LocalWatch, OpenCgroup
 
+NOWHERE = Path("/nonexistent")
 ENGINE_FACTS = EngineFacts(
     host="unix:///fake.sock", name="Docker", version="20.10.24", api_version="1.41",
     cgroup_version=1, cgroup_driver="cgroupfs", runtime="runc", runtime_version="1.1.5",
@@ -46,6 +49,8 @@ HOST_FACTS = HostFacts(
     cpu_model="Fake CPU", cpus=2, usable_cpus=2, tick_ns=4_000_000, memory_bytes=4 << 30,
     swap_bytes=0, cgroup_version=1, cfs_slice_us=5000, virtualisation=None, governor=None,
 )  # fmt: skip
+CPUS = EngineCpus.listed("0-1", most=2)
+"""Those of ``ENGINE_FACTS``, where they could be read."""
 WORKLOAD_FACTS = WorkloadFacts(image_id="sha256:fake", probe_sha256="fa4e", compiler="none")
 
 
@@ -61,12 +66,25 @@ class World:
     wrong_cgroup: bool = False
     """The counters of an idle container instead of the one that was asked for."""
     dies_at_trial: int | None = None
+    device: Device | None = None
+    touched: Sequence[str] = ()
+    """What others did to each container."""
+    comes_back: bool = False
+    """The engine that died answers again, when it is waited for."""
     killed: Exit | None = None
     """So each workload has ended when it is told to stop."""
     kills_above: int | None = None
     """OOM kills that the cgroup above counts from a load's start on."""
     says: dict[str, str] = field(default_factory=dict)
     """Lines that the workload says instead of its own, by message (``ready``, ``report``)."""
+    respond: Callable[[Limits], int] | None = None
+    """So long the slowest of a hundred bursts takes under these limits, in ns: the load is one."""
+    never_ready: str = ""
+    """Why a server never got ready, as its load tells it."""
+    load_late_ns: int = 0
+    """How late a server's load itself is."""
+    load_cpus: float = 0.01
+    """What that uses."""
     on_create: Callable[[int], None] = lambda number: None
     containers: list[FakeContainer] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
@@ -86,8 +104,8 @@ class World:
             engine_facts=ENGINE_FACTS,
             host_facts=HOST_FACTS,
             clock=self,
-            watch=lambda containers, run, hz, measured: LocalWatch(
-                containers, self, self._open_cgroup, self._read_host
+            observe=lambda containers, run, hz, measured: LocalObserver(
+                containers, self, self._open_cgroup, self._read_host, lambda: Census(NOWHERE)
             ),
         )
 
@@ -117,8 +135,11 @@ class FakeEngine:
     def prepare_images(self, workloads: Iterable[Workload] = ()) -> WorkloadFacts:
         return WORKLOAD_FACTS
 
+    def keep_data_on(self, device: Device) -> None:
+        self._world.device = device
+
     def create(
-        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float
+        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float, together: int = 1
     ) -> FakeContainer:
         number = len(self._world.containers)
         self._world.on_create(number)
@@ -128,11 +149,28 @@ class FakeEngine:
         self._world.containers.append(container)
         return container
 
+    def create_load(
+        self, *, name: str, run: str, server: Container, spec: ContainerSpec, deadline_s: float
+    ) -> FakeLoad:
+        load = FakeLoad(self._world, name, len(self._world.containers), spec.limits, 1)
+        load.command = spec.workload.command_line(deadline_s)
+        load.server = next(one for one in self._world.containers if one.id == server.id)
+        self._world.containers.append(load)
+        return load
+
     def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> Container:
         raise EngineRefusedError("a fake engine has no host to sample.")
 
+    def laboratory(self, *, run: str, side: str = "") -> Commands:
+        raise NotImplementedError
+
     def remove_all(self, run: str | None) -> int:
         return 0
+
+    def await_answer(self, timeout_s: float) -> bool:
+        if self._world.comes_back:
+            self._world.dies_at_trial = None
+        return self._world.comes_back
 
 
 class FakeContainer:
@@ -163,6 +201,12 @@ class FakeContainer:
             held, cpu_quota_us=round(quota[0] * self._world.quota_factor), cpu_period_us=quota[1]
         )
 
+    @property
+    def held_ns(self) -> int:
+        """How long it is held back in a period: half of it."""
+        quota = quota_and_period_us(self._limits)
+        return quota[1] * 500 if quota else 0
+
     def memory(self) -> MemoryCounters:
         above = self._world.kills_above
         return MemoryCounters(oom_kills_above=above if self._go or above is None else 0)
@@ -191,8 +235,15 @@ class FakeContainer:
     def follow_stats(self) -> FakeStats:
         return FakeStats(self._world, self)
 
+    def touched(self) -> Sequence[str]:
+        return self._world.touched
+
     def wait(self, timeout_s: float) -> Exit:
-        return self._world.killed or Exit(0, oom_killed=False)
+        if self._world.killed:
+            return self._world.killed
+        if self._stopped_ns is None:
+            raise TimeoutError
+        return Exit(0, oom_killed=False)
 
     def stderr(self) -> str:
         return ""
@@ -254,6 +305,8 @@ class FakeContainer:
         assert self._go is not None
         go, warmup, duration = self._go
         start, end = go + warmup, go + warmup + duration
+        if self._world.respond is not None:
+            return self._bursts(start, end, self._world.respond(self._limits))
         _, period, running = self._schedule()
         gap, count = round(period - running), duration // period if running < period else 0
         cpu = (self.usage_ns(end) - self.usage_ns(start)) // self._threads
@@ -273,6 +326,63 @@ class FakeContainer:
             "gap_edges_ns": edges, "gap_histogram": histogram,
             "gap_list": [[i * period + round(running), gap] for i in range(count)] * self._threads,
             "threads": [thread] * self._threads,
+        }  # fmt: skip
+
+    def _bursts(self, start: int, end: int, slowest_ns: int) -> dict[str, object]:
+        edges = [1_000_000 * 2**i for i in range(17)]
+        return {
+            "probe": "report", "version": 1, "mode": "burst", "complete": True,
+            "t_start_ns": start, "t_end_ns": end, "cost_ns": 20_000_000, "rate_hz": 10,
+            "offered": 30, "completed": 30, "unfinished": 0, "backlog": 0,
+            "response_p50_ns": slowest_ns // 3, "response_p90_ns": slowest_ns // 2,
+            "response_p99_ns": slowest_ns, "response_max_ns": slowest_ns,
+            "response_edges_ns": edges, "response_histogram": [30, *[0] * 15],
+            "threads": [{
+                "cpu_ns": self.usage_ns(end) - self.usage_ns(start),
+                "cpus": [[min(self._cpuset()), 30]],
+            }],
+        }  # fmt: skip
+
+
+class FakeLoad(FakeContainer):
+    """Who asks the world's server, which answers each request in 2 ms."""
+
+    command: Sequence[str] = ()
+    server: FakeContainer
+
+    def write_line(self, text: str) -> None:
+        super().write_line(text)
+        self.server._go = self.server._go or self._go  # what it is asked makes it work
+
+    def start(self) -> int:
+        pid = super().start()
+        if self._world.never_ready:
+            self._lines.clear()
+            self._stopped_ns = self._world.now
+        return pid
+
+    def has_line(self) -> bool:
+        return super().has_line() or self._stopped_ns is not None
+
+    def stderr(self) -> str:
+        return f"probe: {self._world.never_ready}\n" if self._world.never_ready else ""
+
+    def usage_ns(self, at_ns: int) -> int:
+        return round(self._world.load_cpus * (at_ns - self._go[0])) if self._go else 0
+
+    def _report(self) -> dict[str, object]:
+        assert self._go is not None
+        go, warmup, duration = self._go
+        took_ns = 2_000_000
+        return {
+            "probe": "report", "version": 1, "mode": "ask", "complete": True,
+            "t_start_ns": go + warmup, "t_end_ns": go + warmup + duration,
+            "offered": 300, "completed": 299, "errors": 1, "unfinished": 0, "done": 300,
+            "first_error": "HTTP/1.1 503 Service Unavailable",
+            **{f"latency_{one}_ns": took_ns for one in ("p50", "p90", "p99", "p999", "max")},
+            "latency_edges_ns": [1_000_000, 4_000_000], "latency_histogram": [299],
+            "late_p99_ns": self._world.load_late_ns, "late_max_ns": self._world.load_late_ns,
+            "cpu_ns": 30_000_000, "ran_ns": 3_500_000_000,
         }  # fmt: skip
 
 
@@ -302,7 +412,8 @@ class FakeReader:
         periods, throttled = (int(field) for field in stat.split())
         return Sample(
             t_mono_ns=raw.t_mono_ns, cpu_usage_ns=int(usage), nr_periods=periods,
-            nr_throttled=throttled, throttled_ns=throttled * 50_000_000, memory_bytes=1 << 20,
+            nr_throttled=throttled, throttled_ns=throttled * self._container.held_ns,
+            memory_bytes=1 << 20,
         )  # fmt: skip
 
     def close(self) -> None:

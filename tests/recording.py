@@ -14,9 +14,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness import cgroup, probe
-from harness.engine import Connection, Container, DockerEngine, find_engine
-from harness.model import ContainerSpec, Limits, Workload
+from harness import cgroup
+from harness.engine.boundary import Container
+from harness.engine.connect import Connection, find_engine
+from harness.engine.docker_engine import DockerEngine
+from harness.measure import protocol
+from harness.model import ContainerSpec, Growth, Limits, Spin
 
 MIB = 1 << 20
 SPECS = {
@@ -26,13 +29,13 @@ SPECS = {
             cpus=0.333, cpu_shares=512, cpuset_cpus="0", memory_bytes=64 * MIB,
             memory_swap_bytes=96 * MIB, memory_reservation_bytes=32 * MIB,
         ),
-        workload=Workload(threads=2),
+        workload=Spin(threads=2),
     ),
     "killed": ContainerSpec(
         limits=Limits(memory_bytes=16 * MIB, memory_swap_bytes=16 * MIB),
-        workload=Workload(name="memory", target_bytes=64 * MIB),
+        workload=Growth(target_bytes=64 * MIB),
     ),
-    "unlimited": ContainerSpec(limits=Limits(), workload=Workload(threads=1)),
+    "unlimited": ContainerSpec(limits=Limits(), workload=Spin(threads=1)),
 }  # fmt: skip
 BUSY_S = 5.0
 
@@ -51,9 +54,9 @@ def record(engine: DockerEngine, connection: Connection, folder: Path) -> None:
         try:
             pid = container.start()
             container.read_line(60)
-            container.write_line(probe.go(0, round(BUSY_S * 1e9)))
+            container.write_line(protocol.go(0, round(BUSY_S * 1e9)))
             if spec.workload.name == "memory":
-                probe.expect(probe.message(container.read_line(60)), "done")
+                protocol.expect(protocol.message(container.read_line(60)), "done")
             frames = _frames(connection, container)
             _keep_files(cgroup.locate(pid, container.id), pid, where)
             _keep(where / "inspect.json", connection.api.inspect_container(container.id))

@@ -7,15 +7,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from harness import plan as planning
-from harness import runner, store
-from harness.axes import Options
+from harness.measure import runner
 from harness.model import ContainerRecord, TrialRecord
-from harness.store import Run
-from tests.fakes import ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
+from harness.plan import build as planning
+from harness.plan.axes import Options
+from harness.store import runs
+from harness.store.runs import Run
+from tests.fakes import CPUS, ENGINE_FACTS, HOST_FACTS, WORKLOAD_FACTS, World
 
-HOSTILE = "<script>alert(1)</script> \"'& $x_{ | `x` @team \u202e\u2603"
+HOSTILE = "<script>alert(1)</script> \"'& $x_{ | `x` @team \x1b]0;taken\x07\r\u202e\u2603"
 """What a host's name or a workload's output may hold at worst."""
+
+
+def stored(
+    root: Path,
+    axis: str = "cpu",
+    *,
+    options: Options | None = None,
+    world: World | None = None,
+    status: str | None = "finished",
+) -> Path:
+    """The folder of a run of an axis in a fake world; without a status it was never finished."""
+    plan = planning.build(axis, options or Options(repeats=5), cpus=CPUS)
+    run = runs.create(root, plan, host=HOST_FACTS, engine=ENGINE_FACTS, workload=WORKLOAD_FACTS)
+    where = (world or World()).surroundings()
+    runner.run_plan(plan, run.info.name, where, run.keep, runner.Listener())
+    if status:
+        run.finish(status)
+    return run.path
 
 
 def measured(
@@ -26,13 +45,8 @@ def measured(
     world: World | None = None,
     status: str = "finished",
 ) -> Run:
-    """A run of an axis in a fake world, read back from its folder."""
-    plan = planning.build(axis, options or Options(repeats=5), host_cpus=2)
-    run = store.create(root, plan, host=HOST_FACTS, engine=ENGINE_FACTS, workload=WORKLOAD_FACTS)
-    where = (world or World()).surroundings()
-    runner.run_plan(plan, run.info.name, where, run.keep, runner.Observer())
-    run.finish(status)
-    return store.load(run.path)
+    """The same, read back from its folder."""
+    return runs.load(stored(root, axis, options=options, world=world, status=status))
 
 
 def altered(run: Run, alter: Callable[[TrialRecord], TrialRecord]) -> Run:

@@ -15,9 +15,13 @@ import pytest
 from matplotlib.figure import Figure
 
 import harness
-from harness import analysis, api, frames, store
-from harness.axes import Options
+from harness import api
+from harness.api import claims, comparing, drawing, hosts, results, since
 from harness.errors import ResultsError, UsageError
+from harness.judge import metrics
+from harness.plan.axes import Options
+from harness.show import frames
+from harness.store import runs
 from tests.runs import HOSTILE, measured, scattered
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +35,12 @@ def samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BENCH_RUN", raising=False)
 
 
-EXAMPLES = [test for test in doctest.DocTestFinder().find(api) if test.examples]
+EXAMPLES = [
+    test
+    for module in (claims, results, comparing, drawing, hosts, since)
+    for test in doctest.DocTestFinder().find(module)
+    if test.examples
+]
 
 
 @pytest.mark.slow
@@ -43,10 +52,12 @@ def test_examples_are_true(example: doctest.DocTest) -> None:
 
 
 def test_everything_that_is_offered_has_an_example_and_its_words() -> None:
-    named = {test.name.split(".")[2] for test in EXAMPLES}
+    named = {test.name.split(".")[3] for test in EXAMPLES}
     for name in set(harness.__all__) - {"__version__"}:
         assert getattr(harness, name) is getattr(api, name)
-        assert name in named | {"ComparedRuns"}, name  # its example is that of what gives it
+        assert name in named | {"Claim", "Claims", "ComparedRuns", "FleetHosts"}, (
+            name
+        )  # its example is that of what gives it
         assert f"`harness.{name}`" in DOCS or f"`{name}`" in DOCS or f"{name}(" in DOCS
 
 
@@ -83,7 +94,7 @@ METRICS = dict(re.findall(r"^\| `(\w+)` \| ([\w/]+) \| ", METRIC_TABLE, re.MULTI
 
 @pytest.fixture(scope="module", params=["sample-cpu", "sample-shares", "sample-memory"])
 def sample(request: pytest.FixtureRequest) -> harness.Results:
-    return api.Results(store.load(SAMPLES / request.param))
+    return api.Results(runs.load(SAMPLES / request.param))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +114,7 @@ def test_frames_have_the_columns_that_the_documentation_names(
 
 
 def test_every_metric_and_its_unit_are_documented() -> None:
-    for metric in analysis.METRICS.values():
+    for metric in metrics.METRICS.values():
         assert METRICS.get(metric.name) == metric.unit, metric.name
 
 
@@ -219,6 +230,7 @@ def test_every_figure_is_one_of_matplotlib_and_shows_itself(sample: harness.Resu
         assert len(metadata["image/png"]["alt"]) > 40
 
 
+@pytest.mark.slow
 def test_figures_that_there_are_none_of() -> None:
     with pytest.raises(UsageError, match=r"There are: .*cpu-achieved"):
         harness.plot("nonsense", "sample-cpu")
@@ -232,7 +244,7 @@ def test_rows_of_a_frame_choose_what_is_drawn(tmp_path: Path) -> None:
     made = measured(tmp_path, options=Options(values="0.5,1", repeats=5, duration_s=1))
     run = api.Results(made)
     trials = run.trials.query("point == 'cpus=0.5' and trial < 6")
-    (chosen,) = api._chosen(trials)
+    (chosen,) = drawing.chosen(trials)
     assert [point.id for point in chosen.info.plan.points] == ["cpus=0.5"]
     assert [one.index for one in chosen.trials] == list(trials["trial"])
     assert 0 < len(chosen.trials) < 5
@@ -243,7 +255,7 @@ def test_rows_of_a_frame_choose_what_is_drawn(tmp_path: Path) -> None:
     assert any(sorted(map(float, line.get_ydata())) == dots for line in figure.axes[0].get_lines())  # type: ignore[arg-type]
 
     verdicts = run.verdicts[run.verdicts["point"] == "cpus=1"]
-    (chosen,) = api._chosen(verdicts)
+    (chosen,) = drawing.chosen(verdicts)
     assert {one.point_id for one in chosen.trials} == {"cpus=1"}
 
 
@@ -252,7 +264,7 @@ def test_frames_of_several_runs_put_below_each_other_are_found_by_name(
 ) -> None:
     samples = [harness.load(name) for name in ("sample-cpu", "sample-cpu-busy")]
     both = pd.concat([one.trials for one in samples]).query("axis == 'cpu'")
-    assert [one.info.name for one in api._chosen(both)] == ["sample-cpu", "sample-cpu-busy"]
+    assert [one.info.name for one in drawing.chosen(both)] == ["sample-cpu", "sample-cpu-busy"]
     monkeypatch.setenv(api.RESULTS_VARIABLE, str(tmp_path))
     with pytest.raises(ResultsError, match="sample-cpu"):
         harness.plot_achieved(both)

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from harness import axes
 from harness.cli import COMMANDS
+from harness.plan import axes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -20,7 +20,7 @@ PAGES = {path: path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs"
 
 
 def command(name: str) -> click.Command:
-    found = getattr(importlib.import_module(COMMANDS[name][0]), name)
+    found = getattr(importlib.import_module(COMMANDS[name][0]), name.replace("-", "_"))
     assert isinstance(found, click.Command)
     return found
 

@@ -65,14 +65,16 @@ def test_an_sdist_makes_a_wheel_with_both_probes(project: Path, tmp_path: Path) 
     with zipfile.ZipFile(wheel) as opened:
         held = set(opened.namelist())
         opened.extractall(tmp_path / "installed")
-    probes = {f"harness/workloads/probe/bin/probe-{name}" for name in ("x86_64", "aarch64")}
-    assert probes < held
+    architectures = ("x86_64", "aarch64")
+    probes = {f"harness/workloads/probe/bin/probe-{name}" for name in architectures}
+    hands = {f"harness/workloads/hand/bin/hand-{name}" for name in architectures}
+    assert probes | hands < held
     assert {"harness/py.typed", *(f"harness/{name}" for name in SOURCES)} < held
     templates = {path.name for path in (CHECKOUT / "harness" / "report").glob("*.j2")}
     assert {f"harness/report/{name}" for name in templates} <= held
     assert {name.partition("/")[0] for name in held if ".dist-info/" not in name} == {"harness"}
-    carried = {name for name in held if name.startswith("harness/workloads/probe/bin/")}
-    assert carried == probes
+    carried = {name for name in held if name.startswith("harness/workloads/") and "/bin/" in name}
+    assert carried == probes | hands
 
     # As installed: what it carries is what is found, and runs.
     code = (

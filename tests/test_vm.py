@@ -59,3 +59,18 @@ def test_the_selection_for_ci_names_tests_that_exist() -> None:
     assert pytest_command([], everything=True)[-1] == "tests/docker"
     assert pytest_command([], everything=False)[-len(ESSENTIAL) :] == list(ESSENTIAL)
     assert pytest_command(["-k", "quota"], everything=True)[-2:] == ["-k", "quota"]
+
+
+def test_the_machine_gets_what_its_own_python_wants() -> None:
+    lock = (
+        "# made by a tool\n"
+        "one==1 ; python_full_version < '3.12' \\\n    --hash=sha256:a\n    # via x\n"
+        "one==2 ; python_full_version >= '3.12' \\\n    --hash=sha256:b\n"
+        "two==1 ; sys_platform == 'win32' \\\n    --hash=sha256:c\n"
+        "three==1 \\\n    --hash=sha256:d\n"
+    )
+    found = image.wanted_by(lock, "3.14")
+    assert [line for line in found.splitlines() if "==" in line] == ["one==2 \\", "three==1 \\"]
+    assert "sha256:b" in found
+    assert "sha256:a" not in found
+    assert "one==1" in image.wanted_by(lock, "3.11")

@@ -1,4 +1,6 @@
-"""What holds for a container at one moment: its limits, those above it, and its memory.
+"""What holds for a container at one moment.
+
+Its limits, those above it, and its memory.
 
 Sources: Documentation/scheduler/sched-bwc.rst, Documentation/admin-guide/cgroup-v1/memory.rst,
 Documentation/admin-guide/cgroup-v2.rst.
@@ -7,107 +9,72 @@ Documentation/admin-guide/cgroup-v2.rst.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cgroup.counters import File
-from harness.cgroup.parsing import parse_flat, parse_int, sum_of
-from harness.cgroup.paths import CONTROLLERS, CgroupPaths
-from harness.limits import format_cpu_list, parse_cpu_list
-from harness.model import UNLIMITED, EffectiveLimits, KernelLimits, MemoryCounters
+from harness.cgroup.mounts import visible_mounts
+from harness.cgroup.parsing import read_text as _text
+from harness.cgroup.parsing import sum_of
+from harness.cgroup.paths import CgroupPaths
+from harness.cgroup.tasks import thread_ids
+from harness.cgroup.v1 import V1
+from harness.cgroup.v2 import V2
+from harness.cgroup.version import File
+from harness.limits import (
+    cpus_of,
+    format_cpu_list,
+    kernel_files,
+    parse_cpu_list,
+    read_kernel,
+    smallest,
+)
+from harness.model import EffectiveLimits, KernelLimits, MemoryCounters
 
-_V1_NO_MEMORY_LIMIT = 1 << 60
-"""v1 writes "no limit" as the largest page-aligned number: PAGE_COUNTER_MAX."""
-
-STATE_FILES: dict[int, tuple[File, ...]] = {
-    1: (
-        *(("cpu", f"cpu.{name}") for name in ("cfs_quota_us", "cfs_period_us", "shares")),
-        *(("cpuset", name) for name in ("cpuset.effective_cpus", "cpuset.cpus")),
-        *(
-            ("memory", f"memory.{name}")
-            for name in (
-                "limit_in_bytes", "memsw.limit_in_bytes", "soft_limit_in_bytes", "usage_in_bytes",
-                "max_usage_in_bytes", "memsw.usage_in_bytes", "failcnt", "memsw.failcnt",
-                "oom_control", "stat",
-            )
-        ),
-        ("unified", "cpu.pressure"),
+MEMORY_FILES: dict[int, tuple[File, ...]] = {
+    1: tuple(
+        ("memory", f"memory.{name}")
+        for name in (
+            "usage_in_bytes", "max_usage_in_bytes", "memsw.usage_in_bytes", "failcnt",
+            "memsw.failcnt", "oom_control", "stat", "numa_stat",
+        )
     ),
-    2: (
-        *(("cpu", f"cpu.{name}") for name in ("max", "weight")),
-        *(("cpuset", name) for name in ("cpuset.cpus.effective", "cpuset.cpus")),
-        *(
-            ("memory", f"memory.{name}")
-            for name in ("max", "swap.max", "high", "low", "current", "peak", "swap.current",
-                         "events", "stat")
-        ),
+    2: tuple(
+        ("memory", f"memory.{name}")
+        for name in ("current", "peak", "swap.current", "events", "stat", "numa_stat")
     ),
 }  # fmt: skip
+"""What ``memory_counters`` reads."""
+STATE_FILES: dict[int, tuple[File, ...]] = {
+    version: (*(one for one in kernel_files(version) if one[0] != "process"), *files)
+    for version, files in MEMORY_FILES.items()
+}
 """What ``kernel_limits``, ``effective_limits`` and ``memory_counters`` read, for who reads it for
 us elsewhere."""
 
 
-def _text(folder: Path | None, name: str) -> bytes | None:
-    if folder is None:
-        return None
-    try:
-        return (folder / name).read_bytes()
-    except OSError:
-        return None
-
-
-def _v1_memory(raw: bytes | None) -> int | None:
-    value = parse_int(raw)
-    return UNLIMITED if value is not None and value >= _V1_NO_MEMORY_LIMIT else value
-
-
 def kernel_limits(paths: CgroupPaths) -> KernelLimits:
-    """The limits that the kernel holds for this cgroup, read from its files."""
-    cpu, cpuset, memory = (paths.folder(c) for c in ("cpu", "cpuset", "memory"))
-    cpus = _text(cpuset, "cpuset.cpus.effective") or _text(cpuset, "cpuset.effective_cpus")
-    cpus = cpus or _text(cpuset, "cpuset.cpus")
-    cpuset_cpus = cpus.decode().strip() if cpus else None
-    if paths.version == 1:
-        return KernelLimits(
-            cpu_quota_us=parse_int(_text(cpu, "cpu.cfs_quota_us")),
-            cpu_period_us=parse_int(_text(cpu, "cpu.cfs_period_us")),
-            cpu_shares=parse_int(_text(cpu, "cpu.shares")),
-            cpuset_cpus=cpuset_cpus,
-            memory_bytes=_v1_memory(_text(memory, "memory.limit_in_bytes")),
-            memory_swap_bytes=_v1_memory(_text(memory, "memory.memsw.limit_in_bytes")),
-            memory_reservation_bytes=_v1_memory(_text(memory, "memory.soft_limit_in_bytes")),
-            kernel_memory_bytes=_v1_memory(_text(memory, "memory.kmem.limit_in_bytes")),
-        )
-    both = [folder for folder in (memory, paths.scope) if folder]
-    quotas = [_quota(2, folder) for folder in (cpu, paths.scope) if folder]
-    quota, period = min(quotas, default=(None, None), key=_cpus_of)
-    limit, swap, high = (_tightest(both, f"memory.{n}") for n in ("max", "swap.max", "high"))
-    outermost = paths.scope or memory  # its siblings are what others run in
-    total = None
-    if limit is not None and swap is not None:
-        total = UNLIMITED if UNLIMITED in (limit, swap) else limit + swap
-    return KernelLimits(
-        cpu_quota_us=quota,
-        cpu_period_us=period,
-        cpu_weight=parse_int(_text(paths.scope or cpu, "cpu.weight")),
-        cpuset_cpus=cpuset_cpus,
-        memory_bytes=limit,
-        memory_swap_bytes=total,
-        memory_reservation_bytes=parse_int(_text(outermost, "memory.low")),
-        memory_high_bytes=high,
-    )
+    """The limits that the kernel holds for this cgroup, from the files that their rows name."""
+
+    def own(file: File) -> bytes | None:
+        of_process = file[0] == "process"  # beside the cgroup, not in it
+        return _text(paths.process if of_process else paths.folder(file[0]), file[1])
+
+    def around(file: File) -> bytes | None:
+        return _text(paths.scope, file[1])
+
+    return read_kernel(paths.version, (own, around) if paths.scope else (own,))
 
 
-def _cpus_of(pair: tuple[int | None, int | None]) -> float:
-    quota, period = pair
-    return quota / period if quota is not None and quota != UNLIMITED and period else math.inf
+def limited_above(paths: CgroupPaths) -> list[tuple[CgroupPaths, KernelLimits]]:
+    """The cgroups above, the nearest first, each with what the kernel holds for all below it."""
+    return [(one, kernel_limits(one)) for one in paths.above()]
 
 
-def _tightest(folders: Collection[Path], name: str) -> int | None:
-    """The smallest limit in a file of these folders; None where none of them has it."""
-    held = [value for folder in folders if (value := parse_int(_text(folder, name))) is not None]
-    limited = [value for value in held if value != UNLIMITED]
-    return min(limited) if limited else (UNLIMITED if held else None)
+def _upward(paths: CgroupPaths) -> list[tuple[str, KernelLimits]]:
+    """What is held on the way up, the container's own first, which has no name."""
+    above = ((one.at, kernel) for one, kernel in limited_above(paths))
+    return [("", kernel_limits(paths)), *above]
 
 
 def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
@@ -123,137 +90,122 @@ def effective_limits(paths: CgroupPaths) -> EffectiveLimits:
     container's own as soon as one of the two is set above: then ``memory_swap_at`` is where swap
     is, or else where memory is.
     """
-    cpus = [
-        (quota / period, folder, period)
-        for folder in _upward(paths, "cpu")
-        for quota, period in [_quota(paths.version, folder)]
-        if quota is not None and period and quota != UNLIMITED
-    ]
-    limit, swap = (
-        ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
-        if paths.version == 1
-        else ("memory.max", "memory.swap.max")
-    )
-    own = {paths.scope, *(paths.folder(controller) for controller in CONTROLLERS)}
+    return tightest_of(paths, _upward(paths))
 
-    def at(folder: Path, controller: str) -> str:
-        return "" if folder in own else f"/{folder.relative_to(paths.roots[controller])}"
+
+def tightest_of(paths: CgroupPaths, held: Sequence[tuple[str, KernelLimits]]) -> EffectiveLimits:
+    """``effective_limits`` of what was read on the way up, its own first, which has no name."""
 
     def tightest(name: str) -> tuple[int | None, str]:
-        size, folder = min(_sizes(paths, name), default=(None, None), key=lambda pair: pair[0])
-        return size, at(folder, "memory") if folder else ""
+        found = smallest([(at, getattr(kernel, name)) for at, kernel in held])
+        return found or (None, "")
 
-    tightest_cpus = min(cpus, default=None, key=lambda pair: pair[0])
-    memory_bytes, memory_at = tightest(limit)
-    total_bytes, total_at = tightest(swap)
-    if paths.version == 2:
-        total_bytes, total_at = sum_of(memory_bytes, total_bytes), total_at or memory_at
-    high_bytes, high_at = tightest("memory.high")  # of v2 alone
+    cpus_at, quota = min(held, key=lambda one: _cpus(one[1]))
+    bound = math.isfinite(_cpus(quota))
+    memory_bytes, memory_at = tightest("memory_bytes")
+    total_bytes, total_at = tightest("memory_swap_bytes")
+    if any(kernel.swap_bytes is not None for _, kernel in held):
+        swap_bytes, swap_at = tightest("swap_bytes")
+        total_bytes, total_at = sum_of(memory_bytes, swap_bytes), swap_at or memory_at
+    high_bytes, high_at = tightest("memory_high_bytes")
+    pids, pids_at = tightest("pids_limit")
+    cpuset_cpus, cpuset_at = _effective_cpus(held)
     return EffectiveLimits(
-        cpus=tightest_cpus and tightest_cpus[0],
-        cpus_at=at(tightest_cpus[1], "cpu") if tightest_cpus else "",
-        cpus_period_us=tightest_cpus and tightest_cpus[2],
-        cpuset_cpus=_effective_cpus(paths),
+        cpus=_cpus(quota) if bound else None,
+        cpus_at=cpus_at if bound else "",
+        cpus_period_us=quota.cpu_period_us if bound else None,
+        cpus_burst_us=quota.cpu_burst_us if bound else None,
+        cpuset_cpus=cpuset_cpus,
+        cpuset_at=cpuset_at,
+        affinity=_affinity(paths, cpuset_cpus),
         memory_bytes=memory_bytes,
         memory_at=memory_at,
         memory_swap_bytes=total_bytes,
         memory_swap_at=total_at if total_bytes is not None else "",
         memory_high_bytes=high_bytes,
         memory_high_at=high_at,
+        pids=pids,
+        pids_at=pids_at,
     )
 
 
-def _upward(paths: CgroupPaths, controller: str) -> Iterator[Path]:
-    """The container's folder of a controller and all above it, up to the mount."""
-    folder, root = paths.folder(controller), paths.roots.get(controller)
-    while folder is not None and root is not None:
-        yield folder
-        if folder in (root, folder.parent):
-            return
-        folder = folder.parent
+def _cpus(kernel: KernelLimits) -> float:
+    """What a quota comes to; infinite without one."""
+    return cpus_of((kernel.cpu_quota_us, kernel.cpu_period_us))
 
 
-def _quota(version: int, folder: Path) -> tuple[int | None, int | None]:
-    if version == 1:
-        quota_raw, period_raw = (_text(folder, f"cpu.cfs_{n}_us") for n in ("quota", "period"))
-        return parse_int(quota_raw), parse_int(period_raw)
-    quota, _, period = (_text(folder, "cpu.max") or b"").strip().partition(b" ")
-    return parse_int(quota or None), parse_int(period or None)
+def _effective_cpus(held: Sequence[tuple[str, KernelLimits]]) -> tuple[str | None, str]:
+    """The CPUs that every cpuset on the path allows, and the lowest that allows no more than those.
 
-
-def _sizes(paths: CgroupPaths, name: str) -> Iterator[tuple[int, Path]]:
-    for folder in _upward(paths, "memory"):
-        value = _v1_memory(_text(folder, name))
-        if value is not None and value != UNLIMITED:
-            yield value, folder
-
-
-def _effective_cpus(paths: CgroupPaths) -> str | None:
-    """The CPUs that every cpuset on the path allows."""
-    allowed: frozenset[int] | None = None
-    for folder in _upward(paths, "cpuset"):
-        text = (
-            _text(folder, "cpuset.cpus.effective") or _text(folder, "cpuset.cpus") or b""
-        ).strip()
-        if text:
-            cpus = parse_cpu_list(text.decode())
-            allowed = cpus if allowed is None else allowed & cpus
-    return format_cpu_list(allowed) if allowed else None
-
-
-def _v1_limit_hits(number: Callable[[str], int | None]) -> int | None:
-    """So often a charge failed at the limit; None where this kernel does not count it.
-
-    Memory and swap together are charged first (mm/memcontrol.c, ``try_charge_memcg``): where both
-    limits are equal memory.failcnt never moves, and kernel 6.18 leaves memory.memsw.failcnt at 0
-    too, while memory.max_usage_in_bytes shows that the limit was met.
+    Nothing for it where the root does too: then nobody limits anything.
     """
-    failed, failed_total = number("memory.failcnt"), number("memory.memsw.failcnt")
-    limit, peak = number("memory.limit_in_bytes"), number("memory.max_usage_in_bytes")
-    total = number("memory.memsw.limit_in_bytes")
-    hits = max((n for n in (failed, failed_total) if n is not None), default=None)
-    together = limit is not None and total is not None and total <= limit
-    if hits == 0 and together and peak is not None and limit is not None and peak >= limit:
+    allowed: frozenset[int] | None = None
+    told: list[tuple[str, frozenset[int]]] = []
+    for at, kernel in held:
+        if kernel.cpuset_cpus:
+            cpus = parse_cpu_list(kernel.cpuset_cpus)
+            told.append((at, cpus))
+            allowed = cpus if allowed is None else allowed & cpus
+        # A partition's CPUs are taken from those above it (cgroup-v2.rst, cpuset.cpus.partition).
+        if kernel.cpuset_partition in ("root", "isolated"):
+            break
+    if not allowed:
+        return None, ""
+    # What is in effect below is never more than above: the highest that has no more is who sets it.
+    setting = [at for at, cpus in told if cpus == allowed]
+    # Where sets overlap and none is the smallest, no single one sets it.
+    by_one = bool(setting) and setting[-1] != "/"
+    return format_cpu_list(allowed), setting[-1] if by_one else ""
+
+
+def _affinity(paths: CgroupPaths, cpuset_cpus: str | None) -> str | None:
+    """The CPUs that any of the container's threads may run on; None where its cpuset binds alone.
+
+    Since kernel 6.2 a task keeps the mask that it asked for, or that its parents did, in whatever
+    cpuset it comes to ("sched: Enforce user requested affinity"): an engine hands on its own, from
+    CPUAffinity= or taskset, unless its runtime resets it (runc 1.3.1). Where mask and cpuset have
+    no CPU in common, the cpuset wins (measured, kernel 6.18).
+    """
+    if paths.process is None or not cpuset_cpus:
         return None
-    return hits
+    allowed = parse_cpu_list(cpuset_cpus)
+    found = _mask(paths.process)
+    if not found or found >= allowed:  # as nearly all are: one file is read
+        return None
+    # A program may keep one thread to a CPU and give the others all.
+    for thread in thread_ids(paths) or ():
+        found |= _mask(paths.process.parent / f"{thread}")
+        if found >= allowed:
+            return None
+    return format_cpu_list(found & allowed) or None
+
+
+def _mask(task: Path) -> frozenset[int]:
+    """The CPUs that a thread may run on; none where it is gone (proc(5), Cpus_allowed_list)."""
+    told = re.search(rb"^Cpus_allowed_list:\s*(\S+)$", _text(task, "status") or b"", re.MULTILINE)
+    return parse_cpu_list(told[1].decode()) if told else frozenset()
+
+
+def cpus_below(parent: str, proc: Path = Path("/proc")) -> str | None:
+    """The CPUs that a cgroup below ``parent`` may have, or below the root while that is not there.
+
+    By the path from where the hierarchy is mounted here; None where it is not.
+    """
+    try:
+        mounts = visible_mounts(proc)
+    except OSError:
+        return None
+    for version, visible in ((V1, mounts.v1.get("cpuset", ())), (V2, mounts.v2)):
+        for mount in sorted(visible, key=lambda one: len(one.root)):
+            folder = mount.point / parent
+            start = folder if folder.is_dir() else mount.point
+            paths = CgroupPaths(version, {"cpuset": start}, {"cpuset": mount.point})
+            cpus, _ = _effective_cpus(_upward(paths))
+            if cpus:
+                return cpus
+    return None
 
 
 def memory_counters(paths: CgroupPaths) -> MemoryCounters:
     """The memory cgroup's state now: for the moments before and after a load, not for sampling."""
-    folder = paths.folder("memory")
-
-    def number(name: str) -> int | None:
-        return parse_int(_text(folder, name))
-
-    def fields(name: str) -> dict[str, int]:
-        return parse_flat(_text(folder, name) or b"")
-
-    stat = fields("memory.stat")
-    if paths.version == 1:
-        return MemoryCounters(
-            usage_bytes=number("memory.usage_in_bytes"),
-            peak_bytes=number("memory.max_usage_in_bytes"),
-            swap_bytes=stat.get("swap"),
-            total_bytes=number("memory.memsw.usage_in_bytes"),
-            file_bytes=stat.get("cache"),
-            limit_hits=_v1_limit_hits(number),
-            oom_kills=fields("memory.oom_control").get("oom_kill"),
-        )
-    # Of crun the scope's, which count its inner cgroup too: the scope meets the same limit first.
-    outermost = paths.scope or folder
-    events, above = (
-        parse_flat(_text(at, "memory.events") or b"")
-        for at in (outermost, outermost and outermost.parent)
-    )
-    usage, swap = number("memory.current"), number("memory.swap.current")
-    return MemoryCounters(
-        usage_bytes=usage,
-        peak_bytes=number("memory.peak"),
-        swap_bytes=swap,
-        total_bytes=sum_of(usage, swap),
-        file_bytes=stat.get("file"),
-        limit_hits=events.get("max"),
-        high_hits=events.get("high"),
-        oom_kills=events.get("oom_kill"),
-        oom_kills_above=above.get("oom_kill"),
-    )
+    return paths.files.memory_counters(paths.folder("memory"), paths.scope)

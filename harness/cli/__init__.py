@@ -5,6 +5,7 @@ Commands are loaded when they are called, so that ``bench --help`` costs little 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -18,11 +19,13 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.cli import settings
+from harness.cli import logs, output, settings
 from harness.errors import BenchError
 
 COMMANDS = {
     "sweep": ("harness.cli.sweep", "Measure containers under a range of one limit."),
+    "find": ("harness.cli.find", "Find the least limit at which a goal holds, with its bracket."),
+    "resume": ("harness.cli.resume", "Go on with a run that stopped before its end."),
     "runs": ("harness.cli.runs", "List the runs of the results folder."),
     "show": ("harness.cli.show", "Show the table and verdicts of a run."),
     "report": ("harness.cli.report", "Write a report of runs: HTML, Markdown, JSON or CSV."),
@@ -33,18 +36,42 @@ COMMANDS = {
     "check": ("harness.cli.check", "Tell whether limits still behave as they did and should."),
     "baseline": ("harness.cli.baseline", "Choose the runs that others are compared with."),
     "compare": ("harness.cli.compare", "Compare two runs, or a run with a baseline."),
+    "history": ("harness.cli.history", "Tell since when: where a level moved, and what else did."),
+    "fleet": (
+        "harness.cli.fleet",
+        "Measure the same on many hosts, and tell which of them differ.",
+    ),
     "ab": ("harness.cli.ab", "Compare two settings, engines or runtimes in one run."),
     "calibrate": ("harness.cli.calibrate", "Find this host's own noise, which no check gates on."),
+    "claims": ("harness.cli.claims", "Put the textbook to the test on this engine."),
     "audit": ("harness.cli.audit", "Tell how far each source of numbers is from the truth."),
     "doctor": ("harness.cli.doctor", "Tell what can be measured here, and what disturbs it."),
+    "bug-report": ("harness.cli.bug_report", "Pack what a report of trouble needs, anonymous."),
+    "image": ("harness.cli.image", "Build, save, load and list the images that workloads run."),
     "engine": ("harness.cli.engine", "Start, stop or show the private engine."),
-    "clean": ("harness.cli.clean", "Remove containers that were left behind."),
+    "clean": ("harness.cli.clean", "Remove what was left behind on the engine."),
 }
-"""Command → (module, one-line help). Each module has a click command of that name."""
+"""Command → (module, one-line help). Each module has a click command of that name, with _ for -."""
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, treated as Ctrl-C with another exit code."""
+READER_GONE = 141
+"""128 + SIGPIPE, as a shell tells of any program whose reader went away. Not 0: a verdict that
+nobody heard is no "all well" either."""
+
+
+_ENDED_BY = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "its terminal is gone",
+}
+
+
+class _Ended(KeyboardInterrupt):
+    """Another signal that is treated as Ctrl-C, with an exit code of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = signal.Signals(number)
 
 
 class _Lazy(click.Group):
@@ -56,12 +83,13 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+        command = getattr(importlib.import_module(COMMANDS[name][0]), name.replace("-", "_"))
         assert isinstance(command, click.Command)
-        settings.name_variables(command, f"BENCH_{name}")
+        settings.name_variables(command, f"BENCH_{name.replace('-', '_')}")
         settings.unknown_commands(Path.cwd(), list(COMMANDS))
         found = settings.from_file(command, name, Path.cwd())
         ctx.default_map = {**(ctx.default_map or {}), name: found}
+        logs.with_verbose(command)
         return command
 
     def resolve_command(
@@ -88,19 +116,45 @@ def cli() -> None:
     """
 
 
-def _terminate(_signum: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+def _end(signum: int, _frame: FrameType | None) -> None:
+    raise _Ended(signum)
 
 
 def main() -> None:
-    """The entry point ``bench``: runs a command, prints one line on an error, and exits."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run())
+    """Run a command, print one line on an error, and exit. ``harness.__main__`` begins it."""
+    before = {number: signal.getsignal(number) for number in _ENDED_BY}
+    try:
+        try:
+            _listen()
+            code = _run()
+        finally:
+            # All is told and cleaned up: another signal ends us as it would any program, and not by
+            # a traceback from where Python takes itself down.
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    except KeyboardInterrupt as again:  # while the first was told
+        code = 128 + (again.number if isinstance(again, _Ended) else signal.SIGINT)
+    output.drop_unwritten()
+    sys.exit(code)
+
+
+def _listen() -> None:
+    signal.signal(signal.SIGTERM, _end)
+    for number, handler in ((signal.SIGHUP, _end), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP is under nohup
+            signal.signal(number, handler)
 
 
 def _run() -> int:  # noqa: PLR0911 - one return for each exit code
     try:
-        result: Any = cli.main(standalone_mode=False)
+        output.open_standard_streams()
+        try:
+            result: Any = cli.main(standalone_mode=False)
+        except BaseException:
+            with contextlib.suppress(output.ReaderGoneError, BenchError):
+                sys.stdout.flush()  # a terminal that is gone does not hide why we end
+            raise
+        sys.stdout.flush()
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
@@ -111,17 +165,17 @@ def _run() -> int:  # noqa: PLR0911 - one return for each exit code
         return 2
     except BenchError as error:
         click.echo(f"bench: {error}", err=True)
+        _tell_notes(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as ended:
         # click turns every KeyboardInterrupt into its own Abort, after a newline of its own
-        if isinstance(ended, _Terminated) or isinstance(ended.__cause__, _Terminated):
-            click.echo("bench: terminated.", err=True)
-            return 143
-        click.echo("bench: interrupted.", err=True)
-        return 130
-    except BrokenPipeError:  # the reader of our output went away, e.g. `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        by = next((one for one in (ended, ended.__cause__) if isinstance(one, _Ended)), None)
+        number = by.number if by else signal.SIGINT
+        click.echo(f"bench: {_ENDED_BY[number]}.", err=True)
+        _tell_notes(ended, ended.__cause__)
+        return 128 + number
+    except output.ReaderGoneError:
+        return READER_GONE
     except Exception as error:  # noqa: BLE001 - a defect of ours must exit with 70
         if os.environ.get("BENCH_DEBUG"):
             traceback.print_exc()
@@ -130,5 +184,16 @@ def _run() -> int:  # noqa: PLR0911 - one return for each exit code
             "This is a defect of limitbench; BENCH_DEBUG=1 shows where.",
             err=True,
         )
+        _tell_notes(error)
         return 70
     return result if isinstance(result, int) else 0
+
+
+def _tell_notes(*errors: BaseException | None) -> None:
+    """What whoever raised an error had to add: the command that goes on with what it left undone.
+
+    Not said as part of the error, but last and on a line of its own, to be copied.
+    """
+    for error in errors:
+        for note in getattr(error, "__notes__", ()):
+            click.echo(note, err=True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import axes, store
-from harness import plan as planning
-from harness.axes import Options
-from harness.cli.dialogue import asker, say
+from harness.cli.alone import no_wait_option, obtain_alone
+from harness.cli.device import device_option
+from harness.cli.dialogue import say
 from harness.cli.limits import fixed_limits_options, take_fixed
 from harness.cli.measuring import measure, refuse_to_starve
 from harness.cli.options import (
@@ -21,13 +20,22 @@ from harness.cli.options import (
     all_option,
     engine_host_option,
     json_option,
+    markdown_option,
     results_option,
     strict_option,
 )
 from harness.cli.reference import REPEATS, options_of, refuse_unknown
-from harness.digest import sided
+from harness.comparison.digest import sided
 from harness.errors import UsageError
-from harness.model import ContainerSpec, Limits, Plan, Point, Side, Workload
+from harness.limits import EngineCpus
+from harness.model import ContainerSpec, EngineFacts, Limits, Load, Plan, Point, Side
+from harness.plan import axes
+from harness.plan import build as planning
+from harness.plan.axes import Options
+from harness.store import folder, runs
+
+if TYPE_CHECKING:
+    from harness.cli.verdict import Outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ class _Given:
     limits: Limits
     runtime: str | None
     engine_host: str | None
-    workload: str | None
+    workload: Load
 
 
 @click.command(
@@ -66,10 +74,11 @@ Examples:
               help="Length of the measured window.  [default: 3]")  # fmt: skip
 @click.option("--threads", type=int, help="Threads that want CPU.")
 @click.option("--seed", type=int, help="Seed of the trials' order.  [default: 1]")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Write a summary in Markdown too.")  # fmt: skip
+@markdown_option
 @strict_option
 @all_option
+@device_option
+@no_wait_option
 @engine_host_option
 @results_option
 @json_option
@@ -95,7 +104,8 @@ def ab(
     promises each. The run is kept; `bench compare RUN` shows it again.
     """
     from harness.cli import verdict
-    from harness.engine import DockerEngine, Sides, obtain_engine
+    from harness.engine.docker_engine import DockerEngine
+    from harness.engine.sides import Sides
 
     given = [_understood("a", a_text), _understood("b", b_text)]
     refuse_unknown(sweep_name)
@@ -103,29 +113,34 @@ def ab(
         say("Note: both sides are the same: this shows the noise.")
     if sweep_name is None and options["values"] is not None:
         raise UsageError("--values needs --sweep.", "Write the limits into --a and --b.")
-    engines = {
-        side.name: DockerEngine(obtain_engine(side.engine_host or engine_host, say, asker()))
-        for side in given
-    }
+    folder.prepare_root(results)
+    connections = obtain_alone(*(side.engine_host or engine_host for side in given))
+    engines = {side.name: DockerEngine(one) for side, one in zip(given, connections, strict=True)}
     facts = {name: engine.facts() for name, engine in engines.items()}
     for side in given:
         engines[side.name].refuse_runtime(side.runtime)
-    plan = _plan(sweep_name, given, options_of(options), min(one.cpus for one in facts.values()))
+    plan = _plan(sweep_name, given, options_of(options), _cpus_of_both(facts))
     refuse_to_starve(plan)
-    store.prepare_root(results)
     sides = tuple(
         Side(name=side.name, options=side.text, engine=facts[side.name]) for side in given
     )
     path = measure(plan, Sides(engines), results, sides=sides)
-    code = verdict.show_sides(
-        store.load(path), verdict.Outputs(as_json, every, markdown), strict=strict
-    )
+    return conclude(path, verdict.Outputs(as_json, every, markdown), strict=strict)
+
+
+def conclude(path: Path, outputs: Outputs, *, strict: bool) -> int:
+    """Show the two sides of a whole run; the exit code."""
+    from harness.cli import verdict
+
+    code = verdict.show_sides(runs.load(path), outputs, strict=strict)
     say(f"Kept in {path}")
     return code
 
 
 def _understood(name: str, text: str) -> _Given:
     """A side's options; UsageError names what is wrong with them, and on which side."""
+    from harness.cli.sweep import find_workload
+
     try:
         words = shlex.split(text)
         params = dict(_side.make_context(f"--{name}", words).params)
@@ -135,8 +150,8 @@ def _understood(name: str, text: str) -> _Given:
             f"--{name} '{text}': {said.rstrip('.')}.",
             "It takes limits, --runtime, --workload and --engine-host.",
         ) from None
-    limits = take_fixed(params)
-    return _Given(name, text, limits, params["runtime"], params["side_engine"], params["workload"])
+    limits, workload = take_fixed(params), find_workload(params["workload"])
+    return _Given(name, text, limits, params["runtime"], params["side_engine"], workload)
 
 
 @click.command(add_help_option=False)
@@ -148,44 +163,41 @@ def _side(**_options: Any) -> None:
     """Not a command: how the options of one side are read."""
 
 
-def _plan(name: str | None, given: list[_Given], options: Options, host_cpus: int) -> Plan:
+def _plan(name: str | None, given: list[_Given], options: Options, cpus: EngineCpus) -> Plan:
     """One plan with every point twice, once a side."""
     points_of: planning.PointsOf = _one_point
     sweep = "ab"
     if name is not None and name.endswith(".toml"):
-        from harness import sweepfile
-        from harness.cli.sweep import program
+        from harness.cli.sweep import find_workload
+        from harness.plan import sweepfile
 
-        found = sweepfile.load(Path(name), options, program)
+        found = sweepfile.load(Path(name), options, find_workload)
         options, points_of, sweep = found.options, found.points, f"ab-{found.name}"
     elif name is not None:
         points_of, sweep = axes.find(name).points, f"ab-{name}"
 
-    def both(asked: Options, cpus: int) -> Iterable[Point]:
+    def both(asked: Options, cpus: EngineCpus) -> Iterable[Point]:
         for side in given:
-            for point in points_of(_with_side(asked, side), cpus):
+            own = replace(asked, fixed=side.limits, workload=side.workload)
+            for point in points_of(own, cpus):
                 yield sided(point, side.name, side.runtime)
 
-    return planning.build(sweep, options, host_cpus=host_cpus, points_of=both)
+    return planning.build(sweep, options, cpus=cpus, points_of=both)
 
 
-def _with_side(options: Options, side: _Given) -> Options:
-    options = replace(options, fixed=side.limits)
-    if side.workload in (None, "spin", "burst"):
-        return replace(options, workload=side.workload)
-    from harness.cli.sweep import program
+def _cpus_of_both(facts: Mapping[str, EngineFacts]) -> EngineCpus:
+    """The CPUs that the engines of both sides have; UsageError where there is none."""
+    first, second = (one.cpus_to_give for one in facts.values())
+    both = first.shared(second)
+    if not both.numbers:
+        raise UsageError(
+            f"the engines have no CPU in common: {first.text}, and {second.text}.",
+            "Compare two runs instead: `bench compare`.",
+        )
+    return both
 
-    path = str(side.workload)
-    return replace(options, workload=Path(path).stem, program=program(path))
 
-
-def _one_point(options: Options, host_cpus: int) -> Iterable[Point]:
+def _one_point(options: Options, cpus: EngineCpus) -> Iterable[Point]:
     """The sides' own limits, under a load that wants every CPU."""
-    threads = options.threads or host_cpus
-    workload = Workload(threads=threads)
-    if options.program is not None:
-        workload = replace(workload, name=options.workload or "program", program=options.program)
-    elif options.workload == "burst":
-        workload = replace(workload, name="burst", cost_us=options.cost_us, rate_hz=options.rate_hz)
-    spec = ContainerSpec(limits=options.fixed, workload=workload)
+    spec = ContainerSpec(limits=options.fixed, workload=axes.load_on_every_cpu(options, cpus))
     return [Point(id="limits", axis="file", value="limits", containers=(spec,))]

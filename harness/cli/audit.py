@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.dialogue import asker, say
+from harness import units
+from harness.cli import terminal
+from harness.cli.alone import no_wait_option, obtain_alone
+from harness.cli.dialogue import say
 from harness.cli.options import engine_host_option, json_option, results_option
 from harness.errors import MeasurementError, PlanError
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.audit import Audit, Cost, Reading
+    from harness.audit.errors import Audit, Cost, Reading
 
 
 @click.command()
 @click.option("--trials", type=int, metavar="N", help="Of each length of window.  [default: 30; 5 "
               "with --quick]")  # fmt: skip
 @click.option("--quick", is_flag=True, help="Few trials of one and two seconds: a first look.")
+@no_wait_option
 @engine_host_option
 @results_option
 @json_option
@@ -36,19 +41,21 @@ def audit(
     that of memory is what the workload touched. Takes about 15 minutes, 1 with --quick. The CPU
     trials are kept as runs.
     """
-    from harness import audit as auditing
-    from harness import auditor, host, store
+    from harness.audit import errors as auditing
+    from harness.audit import run
     from harness.cli.measuring import measure
-    from harness.engine import DockerEngine, obtain_engine
+    from harness.engine.docker_engine import DockerEngine
+    from harness.host import identity
+    from harness.store import folder, runs
 
     many = trials if trials is not None else 5 if quick else auditing.TRIALS
     if not 1 <= many <= 10_000:
         raise PlanError(f"--trials {many} is out of range.", "Give 1 to 10000; 30 tell enough.")
-    store.prepare_root(results)
-    connection = obtain_engine(engine_host, say, asker())
-    engine, host_facts = DockerEngine(connection), host.facts()
+    folder.prepare_root(results)
+    (connection,) = obtain_alone(engine_host)
+    engine, host_facts = DockerEngine(connection), identity.facts()
     plans = auditing.cpu_plans(
-        engine.facts().cpus,
+        engine.facts().cpus_to_give,
         host_facts.tick_ns,
         durations_s=(1.0, 2.0) if quick else auditing.DURATIONS_S,
         trials=many,
@@ -57,19 +64,19 @@ def audit(
     for duration_s, plan in plans.items():
         say(f"Windows of {duration_s:g} s:")
         path = measure(replace(plan, sweep=f"audit-{duration_s:g}s"), engine, results)
-        found[duration_s] = store.load(path).trials
+        found[duration_s] = runs.load(path).trials
     say("Memory, and what docker stats costs:")
     try:
         memory = list(
-            auditor.memory_trials(
+            run.memory_trials(
                 engine, host_facts, auditing.MEMORY_KINDS, 2 if quick else auditing.MEMORY_TRIALS
             )
         )
-        cost = auditor.stats_cost(
+        cost = run.stats_cost(
             engine, connection.host, seconds=3.0 if quick else 10.0, rounds=1 if quick else 3
         )
     finally:
-        engine.remove_all(auditor.RUN)
+        engine.remove_all(run.RUN)
     told = auditing.summarise(found, memory, cost)
     if not any(reading.errors.n or reading.errors.missing for reading in told.cpu):
         raise MeasurementError(f"no trial counts: {told.rejected[0]}.", "See `bench doctor`.")
@@ -80,9 +87,8 @@ def audit(
 
 
 def _print(told: Audit) -> None:
-    from rich.console import Console
 
-    console = Console(highlight=False)
+    console = terminal.console()
     console.print("CPU: error against the workload's own thread clocks", style="bold")
     console.print(_table("window", told.cpu, rates=True))
     _print_remarks(console, told.cpu)
@@ -93,7 +99,8 @@ def _print(told: Audit) -> None:
     for cost in told.costs:
         console.print(_cost(cost), markup=False)
     if told.rejected:
-        console.print(f"{len(told.rejected)} of {told.trials} trials rejected: {told.rejected[0]}",
+        console.print(f"{len(told.rejected)} of {counted(told.trials, 'trial')} rejected: "
+                      f"{told.rejected[0]}",
                       style="yellow", markup=False)  # fmt: skip
 
 
@@ -117,15 +124,15 @@ def _table(what: str, readings: tuple[Reading, ...], *, rates: bool) -> object:
         n = f"{errors.n}" + (f" ({errors.missing} without)" if errors.missing else "")
         if reading.remark:
             n = "not measured"
-        cells = [_share(errors.bias), _share(errors.rms, sign=False), _share(errors.worst), n]
+        cells = [_share(errors.bias), _share(errors.rms).lstrip("+"), _share(errors.worst), n]
         if rates:
             cells.append("-" if reading.rate_hz is None else f"{reading.rate_hz:.3g}")
         table.add_row(reading.what, reading.source, *cells)
     return table
 
 
-def _share(value: float | None, *, sign: bool = True) -> str:
-    return "-" if value is None else format(value, "+.3%" if sign else ".3%")
+def _share(value: float | None) -> str:
+    return "-" if value is None else units.relative(value, digits=3)
 
 
 def _cost(cost: Cost) -> str:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness import store
 from harness.cli.options import baselines_option, json_option, results_option
 from harness.errors import MeasurementError
+from harness.store import runs
+from harness.wording import agreeing, counted
 
 if TYPE_CHECKING:
-    from harness.baseline import Baseline
     from harness.model import Digest
+    from harness.store.baselines import Baseline
+    from harness.store.runs import Run
 
 _NAME = "default"
 
@@ -31,24 +33,31 @@ def baseline() -> None:
       bench sweep cpu --repeats 10
       bench baseline set            the newest run becomes the baseline 'default'
       bench check                   measures its points again, and compares
+      bench baseline set --from-history   the level of the runs since anything changed
     """
 
 
 @baseline.command("set")
 @click.argument("run", required=False)
 @click.option("--name", default=_NAME, show_default=True, help="What it is called.")
+@click.option("--from-history", is_flag=True, help="The level of all runs since the last change, "
+              "up to RUN, and this host's noise between them.")  # fmt: skip
 @results_option
 @baselines_option
 @json_option
-def set_(run: str | None, name: str, results: Path, baselines: Path, as_json: bool) -> None:
+def set_(
+    run: str | None, name: str, from_history: bool, results: Path, baselines: Path, as_json: bool
+) -> None:
     """Make RUN a baseline; without it, the newest run. One of the same name is replaced.
 
-    Each point needs 5 trials that count; 10 tell more. Exits 4 where there are fewer.
+    Each point needs 5 trials that count; 10 tell more. Exits 4 where there are fewer, and 3 where
+    --from-history finds fewer than 3 runs.
     """
-    from harness import baseline as files
     from harness.cli.reference import digested
+    from harness.store import baselines as files
 
-    made = digested(store.find(results, run))
+    found = runs.find(results, run)
+    made = _settled(found, results, baselines) if from_history else digested(found)
     _refuse_thin(made)
     before = {one.name: one.digest.run for one in files.listing(baselines).baselines}
     saved = files.save(baselines, name, made)
@@ -74,7 +83,7 @@ def set_(run: str | None, name: str, results: Path, baselines: Path, as_json: bo
 @json_option
 def list_(baselines: Path, as_json: bool) -> None:
     """List the baselines, and the files that cannot be read."""
-    from harness import baseline as files
+    from harness.store import baselines as files
 
     listing = files.listing(baselines)
     if as_json:
@@ -82,7 +91,8 @@ def list_(baselines: Path, as_json: bool) -> None:
     for one in () if as_json else listing.baselines:
         made = one.digest
         click.echo(
-            f"{one.name:<16} {made.run:<32} {len(made.points):>3} points  {made.hostname}, "
+            f"{one.name:<16} {made.run:<32} {len(made.points):>3} "
+            f"{agreeing(len(made.points), 'point ', 'points')}  {made.hostname}, "
             f"kernel {made.fingerprint.kernel}"
         )
     for name, reason in listing.unreadable.items():
@@ -97,8 +107,8 @@ def list_(baselines: Path, as_json: bool) -> None:
 @json_option
 def show(name: str, baselines: Path, as_json: bool) -> None:
     """Show a baseline: the facts of its host, and the medians of its points."""
-    from harness import baseline as files
-    from harness.comparing import FACTS
+    from harness.comparison.changes import FACTS
+    from harness.store import baselines as files
 
     found = files.load(baselines, name)
     made = found.digest
@@ -110,7 +120,10 @@ def show(name: str, baselines: Path, as_json: bool) -> None:
         click.echo(f"  {fact:<8} {getattr(made.fingerprint, fact)}")
     for point in made.points:
         laws = ", ".join(f"{law.law} {law.status.value}" for law in point.laws) or "no law"
-        click.echo(f"{point.point.id}: {point.valid} of {point.trials} trials count; {laws}")
+        click.echo(
+            f"{point.point.id}: {point.valid} of {counted(point.trials, 'trial')} "
+            f"{agreeing(point.valid, 'counts', 'count')}; {laws}"
+        )
         for one in point.series:
             container = f" [{one.container + 1}]" if len(point.point.containers) > 1 else ""
             click.echo(f"  {one.metric + container:<20} {statistics.median(one.values):.6g}")
@@ -122,14 +135,24 @@ def show(name: str, baselines: Path, as_json: bool) -> None:
 @json_option
 def rm(name: str, baselines: Path, as_json: bool) -> None:
     """Delete a baseline, readable or not."""
-    from harness import baseline as files
+    from harness.store import baselines as files
 
     path = files.remove(baselines, name)
     click.echo(json.dumps({"removed": str(path)}) if as_json else f"Deleted {path}.")
 
 
+def _settled(newest: Run, results: Path, baselines: Path) -> Digest:
+    """The level that a run's points have come to; keeps the noise between the runs of it."""
+    from harness.cli.noise import keep_noise, settled_digests
+    from harness.comparison import settled
+
+    digests = settled_digests(newest, results)
+    keep_noise(digests, baselines)
+    return settled.pooled(digests[-settled.MOST_RUNS :])
+
+
 def _refuse_thin(made: Digest) -> None:
-    from harness.significance import MIN_TRIALS
+    from harness.comparison.significance import MIN_TRIALS
 
     thin = [point for point in made.points if point.valid < MIN_TRIALS]
     if thin or not made.points:

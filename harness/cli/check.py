@@ -1,4 +1,7 @@
-"""``bench check``: do limits still behave as they did, and as they should?"""
+"""``bench check``: do limits still behave as they should?
+
+As they did when the baseline was made, and as the laws promise.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import store
-from harness.axes import Options
-from harness.cli.dialogue import asker, say
-from harness.cli.measuring import measure, refuse_to_starve
+from harness.cli.alone import no_wait_option, obtain_alone
+from harness.cli.device import device_option
+from harness.cli.dialogue import say
+from harness.cli.ending import told
+from harness.cli.going_on import budget_of, budget_option, calmly, comparer, queue_of, with_room
+from harness.cli.measuring import begin, execute, refuse_to_starve
 from harness.cli.options import (
     Share,
     all_option,
@@ -18,6 +23,8 @@ from harness.cli.options import (
     baselines_option,
     engine_host_option,
     json_option,
+    junit_option,
+    markdown_option,
     results_option,
 )
 from harness.cli.reference import (
@@ -29,12 +36,18 @@ from harness.cli.reference import (
     reference,
     refuse_useless,
 )
-from harness.digest import fingerprint
+from harness.comparison.digest import fingerprint
 from harness.errors import ComparisonError
+from harness.model import ForCheck
+from harness.plan.axes import Options
+from harness.store import folder, runs
 
 if TYPE_CHECKING:
-    from harness.engine import Engine
+    from harness.cli.ending import Ending
+    from harness.cli.verdict import Outputs
+    from harness.engine.boundary import Engine
     from harness.model import Fingerprint, Plan
+    from harness.store.runs import Run
 
 
 @click.command(
@@ -44,9 +57,12 @@ Examples:
   bench check                            the points of the baseline 'default', again
   bench check --sweep shares             those of a sweep; without a baseline, its laws
   bench check 20261125-101500-cpu        a run that is there already
+  bench check --found 20261125-101500-find-cpus
+                                         a limit that was found: does it still do?
   bench check --against v24 --allow engine,runtime
                                          what differs is what is put to the test
-  bench check --junit check.xml --markdown "$GITHUB_STEP_SUMMARY"
+  bench check --junit check.xml --markdown check.md
+  bench check --openmetrics /var/lib/prometheus/node-exporter/limitbench.prom
 """
 )
 @click.argument("run", required=False)
@@ -54,27 +70,32 @@ Examples:
               "such a one, else the laws alone]")  # fmt: skip
 @click.option("--sweep", "sweep_name", metavar="AXIS|all|FILE.toml", help="What to measure.  "
               "[default: the baseline's points, or cpu]")  # fmt: skip
+@click.option("--found", metavar="RUN", help="Measure the answer of that `bench find` again: does "
+              "the goal still hold there?")  # fmt: skip
 @click.option("--values", metavar="LIST", help="Of --sweep: values of the limit.")
 @click.option("--repeats", type=int, help=f"Trials of each point.  [default: {REPEATS}]")
 @click.option("--until", type=Share(), metavar="PERCENT", help="Go on until each interval is "
               "±PERCENT wide or narrower, e.g. 0.5%.")  # fmt: skip
+@budget_option
 @click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Of --sweep: length "
               "of the window.")  # fmt: skip
 @click.option("--seed", type=int, help="Seed of the trials' order.  [default: 1]")
 @allow_option
-@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Write JUnit XML too.")  # fmt: skip
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Write a summary in Markdown too.")  # fmt: skip
+@junit_option
+@markdown_option
 @all_option
+@device_option
+@no_wait_option
 @engine_host_option
 @results_option
 @baselines_option
 @json_option
+@told
 def check(
     run: str | None,
     against: str | None,
     sweep_name: str | None,
+    found: str | None,
     allow: tuple[str, ...],
     junit: Path | None,
     markdown: Path | None,
@@ -82,39 +103,65 @@ def check(
     engine_host: str | None,
     results: Path,
     baselines: Path,
+    budget: float | None,
     as_json: bool,
+    end: Ending,
     **options: Any,
 ) -> int:
     """Tell whether limits still behave as they did, and as they should.
 
     Measures, or takes RUN, and compares it with a baseline: a metric has regressed where its change
-    is significant and wholly beyond what matters. Without a baseline the laws alone are judged.
+    is significant and wholly beyond what matters. Where that is open it goes on by itself, and it
+    waits while others use the host's CPUs. Without a baseline the laws alone are judged.
 
     Exits 0 where all is well, 1 on a regression or a violated law, 3 where too little is known or
     the baseline is missing or not comparable, 4 where host, engine or measurement are unfit.
     """
-    from harness import baseline, comparing
     from harness.cli import verdict
-    from harness.report.comparison import Titles
 
+    if found is not None:
+        from harness.cli.still import check_found
+
+        # What is compared with a baseline is not what is asked here.
+        others = {
+            "run": run, "against": against, "sweep": sweep_name, "allow": allow, "junit": junit,
+            "markdown": markdown, "all": every, "budget": budget, "github": end.github,
+            "openmetrics": end.openmetrics, "duration": options["duration_s"],
+        }  # fmt: skip
+        theirs = {name: options[name] for name in ("values", "until", "repeats", "seed")}
+        return check_found(found, engine_host, results, {**others, **theirs}, as_json=as_json)
     permitted = verdict.allowed(allow)
-    refuse_useless({"sweep_name": sweep_name, **options}, there=run is not None)
+    refuse_useless({"sweep_name": sweep_name, "budget": budget, **options}, there=run is not None)
     held = reference(against, baselines)
+    end.about(held)
     if run is not None:
-        found = store.find(results, run)
+        measured = runs.find(results, run)
     else:
+        factor = budget_of(budget, options["until"])
+        folder.prepare_root(results)  # before others are waited for
         plan, engine = _prepare(held, sweep_name, engine_host, permitted, options_of(options))
         refuse_to_starve(plan)
-        store.prepare_root(results)
-        found = store.load(measure(plan, engine, results))
-        say(f"Kept in {found.path}")
+        against = None if held.digest is None else held.name
+        purpose = ForCheck(against=against, allow=tuple(sorted(permitted)), budget=factor)
+        plan = with_room(plan, factor)
+        kept, where = begin(plan, engine, results, purpose=purpose)
+        queue, left = queue_of(kept.info, comparer(held, permitted, baselines))
+        measured = runs.load(execute(kept, calmly(where, kept.info, left), queue=queue))
+        say(f"Kept in {measured.path}")
+    return conclude(
+        measured, held, permitted, baselines, verdict.Outputs(as_json, every, markdown, junit, end)
+    )
+
+
+def conclude(
+    found: Run, held: Reference, permitted: frozenset[str], baselines: Path, outputs: Outputs
+) -> int:
+    """Show what a whole run says beside what it is compared with; the exit code."""
+    from harness.cli import verdict
+    from harness.show.report.comparison import Titles
+
     after = digested(found)
-    if held.digest is None:
-        compared = comparing.laws_alone(after)
-    else:
-        noise = baseline.noise_of(baselines, held.digest.fingerprint)
-        compared = comparing.compare(held.digest, after, allow=permitted, noise=noise)
-    outputs = verdict.Outputs(as_json, every, markdown, junit)
+    compared = comparer(held, permitted, baselines)(after)
     verdict.show(compared, Titles(f"baseline '{held.name}'", "now"), outputs)
     verdict.refuse_invalid(after)
     return verdict.exit_code(compared)
@@ -128,11 +175,12 @@ def _prepare(
     options: Options,
 ) -> tuple[Plan, Engine]:
     """The plan and the engine; ComparisonError where it would be measured in vain."""
-    from harness import host
-    from harness.engine import DockerEngine, obtain_engine
+    from harness.engine.docker_engine import DockerEngine
+    from harness.host import identity
 
-    engine = DockerEngine(obtain_engine(engine_host, say, asker()))
-    facts, host_facts = engine.facts(), host.facts()
+    (connection,) = obtain_alone(engine_host)
+    engine = DockerEngine(connection)
+    facts, host_facts = engine.facts(), identity.facts()
     if held.digest is not None:
         # Before the plan: that another host has too few CPUs for the baseline's points is no news.
         own = [one.point for one in held.digest.points]
@@ -140,22 +188,22 @@ def _prepare(
             spec.workload for point in own for spec in point.containers
         )
         _refuse_another_host(held, fingerprint(host_facts, facts, workload, own), permitted)
-    plan = plan_of(held, sweep_name, options, facts.cpus)
+    plan = plan_of(held, sweep_name, options, facts.cpus_to_give)
     if held.digest is not None:
         _refuse_other_points(held, plan)
     return plan, engine
 
 
 def _refuse_another_host(held: Reference, now: Fingerprint, permitted: frozenset[str]) -> None:
-    from harness import comparing
+    from harness.comparison import changes, words
 
     assert held.digest is not None
-    found = comparing.differences(held.digest.fingerprint, now, permitted)
+    found = changes.differences(held.digest.fingerprint, now, permitted)
     refused = [one for one in found if not one.allowed]
     if refused:
         names = ",".join(one.fact for one in refused)
         raise ComparisonError(
-            f"the baseline '{held.name}' is not comparable: {comparing.differing(refused)}.",
+            f"the baseline '{held.name}' is not comparable: {words.differing(refused)}.",
             f"If that is what you put to the test: --allow {names}; else set a baseline here.",
         )
 

@@ -1,4 +1,7 @@
-"""What commands say to and ask of the person before them, on standard error."""
+"""The conversation with the person before a command.
+
+What commands say to them and ask of them goes to standard error.
+"""
 
 from __future__ import annotations
 

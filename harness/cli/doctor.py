@@ -1,4 +1,7 @@
-"""``bench doctor``: what of this host and engine can be measured, and what will disturb it."""
+"""``bench doctor``: how fit this host is for measuring.
+
+What of the host and the engine can be measured, and what will disturb it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,15 @@ import json
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import engine_host_option, json_option
+
+if TYPE_CHECKING:
+    from harness.doctor import Finding
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "red")}
 
@@ -22,17 +30,7 @@ def doctor(engine_host: str | None, as_json: bool) -> int:
 
     Changes nothing and starts nothing. Exits 4 where `bench sweep` cannot work here.
     """
-    from harness import diagnosis, host
-    from harness.engine import DockerEngine, find_engine, private_engine_obstacle
-
-    connection = find_engine(engine_host)
-    engine = DockerEngine(connection).facts() if connection else None
-    findings = diagnosis.examine(
-        host.facts(),
-        engine,
-        host.conditions(),
-        obstacle="" if connection else private_engine_obstacle(),
-    )
+    findings = examined(engine_host)
     if as_json:
         click.echo(json.dumps([finding.as_json() for finding in findings], indent=2))
     else:
@@ -42,6 +40,28 @@ def doctor(engine_host: str | None, as_json: bool) -> int:
             if finding.remedy:
                 _print(" " * 5, f"→ {finding.remedy}")
     return 4 if any(finding.grade == "bad" for finding in findings) else 0
+
+
+def examined(engine_host: str | None) -> Sequence[Finding]:
+    """What is found of this host, and of the engine where one answers."""
+    from harness import doctor as harness_doctor
+    from harness.engine import leftovers
+    from harness.engine.connect import find_engine, private_engine_obstacle
+    from harness.engine.docker_engine import DockerEngine
+    from harness.host import identity
+
+    connection = find_engine(engine_host)
+    docker = DockerEngine(connection) if connection else None
+    return harness_doctor.examine(
+        identity.facts(),
+        docker.facts() if docker else None,
+        identity.conditions(),
+        obstacle="" if connection else private_engine_obstacle(),
+        left=(
+            *(f"container {one[:12]}" for one in (docker.left_behind() if docker else ())),
+            *(str(one) for one in leftovers.strays()),
+        ),
+    )
 
 
 def _print(margin: str, text: str) -> None:

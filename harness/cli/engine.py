@@ -33,7 +33,7 @@ def start(as_json: bool) -> None:
 
     Needs root. Where dockerd is not installed, Debian's docker.io is, if that is allowed.
     """
-    from harness.engine import start_private
+    from harness.engine.connect import start_private
 
     _show(start_private(say, asker()), as_json)
 

@@ -1,4 +1,7 @@
-"""``bench notebook``: opens a notebook for a run, or executes it and writes what came of it."""
+"""``bench notebook``: a notebook for a run.
+
+Opens it, or executes it and writes what came of it.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from pathlib import Path
 
 import click
 
-from harness import notebook as notebooks
-from harness import store
 from harness.cli import output as files
 from harness.cli.options import json_option, results_option, runs_argument
+from harness.show import notebook as notebooks
+from harness.store import runs as store_runs
 
 
 @click.command()
@@ -46,7 +49,7 @@ def notebook(
     """
     if not execute and (output is not None or as_json):
         raise click.UsageError("--output and --json go with --execute.")
-    found = [store.find(results, run) for run in runs]
+    found = [store_runs.find(results, run) for run in runs]
     path = notebooks.find(name, len(found))
     environ = notebooks.environment([run.path for run in found], results)
     folder = found[0].path if len(found) == 1 else results
@@ -61,7 +64,7 @@ def notebook(
     document = notebooks.execute(path, environ)
     where = output or folder / f"{path.stem}.{form}"
     if form == "html":
-        from harness.report import notebook as pages
+        from harness.show.report import notebook as pages
 
         data = pages.render(document, path.stem).encode()
     else:

@@ -47,6 +47,12 @@ engine_host_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 
+anonymous_option = click.option(
+    "--anonymous",
+    is_flag=True,
+    help="Leave names of hosts and users, addresses and paths out, to make it public.",
+)
+
 run_argument = click.argument("run", required=False)
 
 baselines_option = click.option(
@@ -64,6 +70,29 @@ allow_option = click.option(
     multiple=True,
     help="What may differ because it is under test, e.g. kernel or engine,runtime; all. Also: "
     "laws, for those that were violated before.",
+)
+
+markdown_option = click.option(
+    "--markdown",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a summary in Markdown too.",
+)
+
+junit_option = click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write JUnit XML too.",
+)
+
+language_option = click.option(
+    "--lang",
+    "language",
+    type=click.Choice(["en", "ko"]),
+    default="en",
+    show_default=True,
+    help="Language of the claims: English, or Korean.",
 )
 
 all_option = click.option("--all", "every", is_flag=True, help="Show every metric of each point.")

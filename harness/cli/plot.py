@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from harness import store
 from harness.cli import output as files
 from harness.cli.options import json_option, results_option, runs_argument
 from harness.errors import UsageError
+from harness.store import runs as store_runs
 
 
 @click.command()
@@ -23,8 +23,9 @@ from harness.errors import UsageError
     "names",
     multiple=True,
     metavar="NAME",
-    help="achieved, shares, reached, throttling, timeline, gaps, heat, responses, pages, "
-    "growth or pressure; may be given several times.  [default: all that there is data for]",
+    help="achieved, shares, reached, taken, reclaimed, killed, throttling, timeline, gaps, heat, "
+    "responses, answers, latencies, pages, growth, storage, lifecycle, neighbour or pressure; may "
+    "be given several times.  [default: all that there is data for]",
 )
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Where to.  [default: plots in the run's folder, of several runs in the "
@@ -46,10 +47,10 @@ def plot(
     --figure achieved means them all. Of several runs (hosts, days, engines, kernels) each figure
     has a panel a run, with the same axes in all.
     """
-    from harness import plots
+    from harness.show import plots
 
-    found = [store.find(results, name) for name in dict.fromkeys(runs)] or [
-        store.find(results, None)
+    found = [store_runs.find(results, name) for name in dict.fromkeys(runs)] or [
+        store_runs.find(results, None)
     ]
     called = " and ".join(run.info.name for run in found)
     here = plots.available(*found)

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness import plan as planning
-from harness.model import Plan, PlannedTrial, TrialRecord
-from harness.runner import Observer
+from harness.cli.dialogue import say
+from harness.cli.terminal import console
+from harness.measure.runner import Listener
+from harness.model import ForFind, Plan, PlannedTrial, TrialRecord
+from harness.plan import build as planning
+from harness.wording import agreeing, counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -29,50 +32,91 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def progress(plan: Plan) -> Iterator[Observer]:
-    """An observer that fits where stderr goes."""
-    left = clock(planning.estimated_s(plan))
+def progress(plan: Plan, done: int = 0, purpose: object = None) -> Iterator[Listener]:
+    """A listener that fits where stderr goes; ``done`` are the trials that are there already.
+
+    A search for a limit does not know how many trials it takes: it says where it has come to.
+    """
+    if isinstance(purpose, ForFind):
+        click.echo(
+            f"First {counted(len(plan.trials), 'trial')} over the whole range, then where it is "
+            f"open, {clock(purpose.budget_s)} at the most; Ctrl-C keeps what is done.",
+            err=True,
+        )
+        yield _Search()
+        return
+    remaining = _Remaining(plan, done)
+    left = remaining.text(done, max(done, len(plan.trials)))
+    there = (
+        f"{counted(done, 'trial')} {agreeing(done, 'is', 'are')} there already; " if done else ""
+    )
     click.echo(
-        f"{len(plan.points)} points x {plan.repeats} trials, about {left}; "
-        "Ctrl-C keeps what is done.",
+        f"{counted(len(plan.points), 'point')} x {counted(plan.repeats, 'trial')}, {there}about "
+        f"{left}; Ctrl-C keeps what is done.",
         err=True,
     )
     if not sys.stderr.isatty():
-        yield _Lines(plan)
+        yield _Lines(plan, remaining)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[left]}"),
     )
     with Progress(
-        *columns, console=Console(stderr=True), auto_refresh=False, transient=True, expand=True
+        *columns, console=console(stderr=True), auto_refresh=False, transient=True, expand=True
     ) as bar:
-        task = bar.add_task("starting", total=len(plan.trials), left=f"{left} left")
-        yield _Bar(plan, bar, task)
+        task = bar.add_task("starting", total=len(plan.trials), completed=done, left=left)
+        yield _Bar(remaining, bar, task)
 
 
 class _Remaining:
     """The time left, from what the trials so far took."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, done: int) -> None:
         self._per_trial = planning.estimated_s(plan) / len(plan.trials)
-        self._since = time.monotonic()
+        self._before, self._since = done, time.monotonic()
 
     def text(self, done: int, total: int) -> str:
-        if done:
-            self._per_trial = (time.monotonic() - self._since) / done
+        if done > self._before:
+            self._per_trial = (time.monotonic() - self._since) / (done - self._before)
         return f"{clock(self._per_trial * (total - done))} left"
 
 
-class _Bar(Observer):
-    def __init__(self, plan: Plan, bar: Progress, task: TaskID) -> None:
+class _Shown(Listener):
+    def engine_gone(self, why: str, waits_s: float) -> None:
+        say(f"{why[0].upper()}{why[1:]} Waiting up to {clock(waits_s)} for it.")
+
+    def goes_on(self, why: str) -> None:
+        say(f"Going on: {why}.")
+
+    def busy(self, why: str, waits_s: float) -> None:
+        say(f"Paused: {why}. Waiting up to {clock(waits_s)} for a calm host.")
+
+    def calm(self, waited_s: float, *, again: bool) -> None:
+        why = "the host is calm" if again else "the budget leaves no more time to wait"
+        say(f"Resumed after {clock(waited_s)}: {why}.")
+
+
+class _Search(_Shown):
+    """The bracket, as often as it moves."""
+
+    _where = ""
+
+    def goes_on(self, why: str) -> None:
+        where, _, _ = why.partition(" (")
+        if where != self._where:
+            self._where = where
+            say(f"{why}.")
+
+
+class _Bar(_Shown):
+    def __init__(self, remaining: _Remaining, bar: Progress, task: TaskID) -> None:
         self._bar, self._task = bar, task
-        self._remaining = _Remaining(plan)
+        self._remaining = remaining
 
     def phase(self, planned: PlannedTrial, done: int, total: int, phase: str) -> None:
         if phase != "measuring":
@@ -88,12 +132,12 @@ class _Bar(Observer):
         self._bar.refresh()
 
 
-class _Lines(Observer):
-    def __init__(self, plan: Plan) -> None:
+class _Lines(_Shown):
+    def __init__(self, plan: Plan, remaining: _Remaining) -> None:
         self._block = len(plan.points)
-        self._remaining = _Remaining(plan)
+        self._remaining = remaining
 
     def finished(self, record: TrialRecord, done: int, total: int) -> None:
         if done % self._block == 0 or done == total:
             left = self._remaining.text(done, total)
-            click.echo(f"{done} of {total} trials done, {left}", err=True)
+            click.echo(f"{done} of {counted(total, 'trial')} done, {left}", err=True)

@@ -1,21 +1,25 @@
-"""What is compared with, and what is then measured: a sweep, or the points of a baseline."""
+"""What a measurement is compared with.
+
+It decides what is then measured: a sweep, or the points of a baseline.
+"""
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import axes
-from harness import plan as planning
-from harness.axes import Options
+from harness.cli import commandline
 from harness.cli.dialogue import say
-from harness.digest import digest
+from harness.comparison.digest import digest
 from harness.errors import UsageError
+from harness.limits import EngineCpus
 from harness.model import Digest, Plan
-from harness.store import Run
+from harness.plan import axes
+from harness.plan import build as planning
+from harness.plan.axes import Options
+from harness.store.runs import Run
 
 REPEATS = 10
 """Trials of each point in whatever is compared: with fewer than 9, no single change among a hundred
@@ -34,12 +38,12 @@ class Reference:
 
 def reference(against: str | None, baselines: Path) -> Reference:
     """The baseline that was named, which must be there, or the default one if there is one."""
-    from harness import baseline
+    from harness.store import baselines as store_baselines
 
-    name = against or baseline.DEFAULT
+    name = against or store_baselines.DEFAULT
     if against is None and not (baselines / f"{name}.json").exists():
         return Reference(name, None)
-    return Reference(name, baseline.load(baselines, name).digest)
+    return Reference(name, store_baselines.load(baselines, name).digest)
 
 
 def digested(run: Run, side: str = "") -> Digest:
@@ -59,33 +63,31 @@ def digested(run: Run, side: str = "") -> Digest:
 
 def options_of(given: dict[str, Any]) -> Options:
     """A command's options for its plan, with the repeats that a comparison needs."""
-    options = Options(command=shlex.join(["bench", *sys.argv[1:]]), **given)
+    options = Options(command=commandline.kept(sys.argv[1:]), **given)
     return replace(options, repeats=REPEATS if options.repeats is None else options.repeats)
 
 
-def plan_of(held: Reference, sweep_name: str | None, options: Options, host_cpus: int) -> Plan:
+def plan_of(held: Reference, sweep_name: str | None, options: Options, cpus: EngineCpus) -> Plan:
     """The plan of a sweep; without one the baseline's points again, or the default sweep."""
     if sweep_name is None and held.digest is not None:
-        return _again(held.digest, options, host_cpus)
+        return _again(held.digest, options, cpus)
     name = sweep_name or _DEFAULT_AXIS
     if name.endswith(".toml"):
-        from harness import sweepfile
-        from harness.cli.sweep import program
+        from harness.cli.sweep import find_workload
+        from harness.plan import sweepfile
 
-        found = sweepfile.load(Path(name), options, program)
-        return planning.build(
-            found.name, found.options, host_cpus=host_cpus, points_of=found.points
-        )
-    return planning.build(name, options, host_cpus=host_cpus)
+        found = sweepfile.load(Path(name), options, find_workload)
+        return planning.build(found.name, found.options, cpus=cpus, points_of=found.points)
+    return planning.build(name, options, cpus=cpus)
 
 
-def _again(held: Digest, options: Options, host_cpus: int) -> Plan:
+def _again(held: Digest, options: Options, cpus: EngineCpus) -> Plan:
     """The points of a baseline once more, each with the window that it had."""
     points = tuple(one.point for one in held.points)
     plan = planning.build(
         held.sweep,
         replace(options, cadence_hz=held.cadence_hz),
-        host_cpus=host_cpus,
+        cpus=cpus,
         points_of=lambda _options, _cpus: points,
     )
     return replace(plan, points=points)

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from harness import files
 from harness.errors import UsageError
 
 FILE, TABLE_FILE = "bench.toml", "pyproject.toml"
@@ -52,12 +53,12 @@ def unknown_commands(folder: Path, known: list[str]) -> None:
 def _read(folder: Path) -> tuple[Path, dict[str, Any]]:
     for path, keys in ((folder / FILE, ()), (folder / TABLE_FILE, ("tool", "bench"))):
         try:
-            found: Any = tomllib.loads(path.read_text())
+            found: Any = tomllib.loads(files.read_text(path))
         except FileNotFoundError:
             continue
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}.", "") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             if keys:
                 return path, {}  # somebody else's file, and not ours to complain of
             raise UsageError(f"{path} is no TOML: {error}.", "") from None

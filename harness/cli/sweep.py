@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import shlex
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from harness import axes, store
-from harness import plan as planning
+from harness.cli import commandline
+from harness.cli.alone import have_alone, no_wait_option
+from harness.cli.device import device_option, without_device
 from harness.cli.dialogue import asker, say
 from harness.cli.limits import fixed_limits_options, take_fixed
-from harness.cli.measuring import measure, refuse_to_starve
+from harness.cli.measuring import begin, execute, refuse_to_starve
 from harness.cli.options import Share, engine_host_option, json_option, results_option
+from harness.cli.terminal import show_page
 from harness.errors import MeasurementError
-from harness.limits import format_size
-from harness.model import Plan, Program, Status, Workload
+from harness.limits import format_size, to_engine
+from harness.model import Load, Plan, Status
+from harness.plan import axes, workloads
+from harness.plan import build as planning
+from harness.store import folder, runs
+from harness.wording import counted
 
 if TYPE_CHECKING:
-    from harness.engine import Engine
-    from harness.report.view import View
+    from harness.engine.connect import Connection
+    from harness.limits import EngineCpus
+    from harness.show.report.view import View
 
 _AXES = "\n".join(
     f"  {axis.name:<8} {axis.option:<14} {axis.summary}" for axis in axes.AXES.values()
@@ -42,6 +50,7 @@ Examples:
   bench sweep cpu --quick                 a first look in half a minute
   bench sweep cpu --values 0.1,0.5 --repeats 10
   bench sweep cpu --dry-run               what would be done, and how long it takes
+  bench sweep cpu --workload nginx        how long a server takes to answer under each value
   bench sweep shares --values 1024:512,3072:1024
   bench sweep period --ratio 0.25 --cpuset-cpus 0
 """
@@ -65,8 +74,8 @@ Examples:
 @click.option("--ratio", type=float, metavar="CPUS", help="Of the period sweep: quota / period.  "
               "[default: 0.5]")  # fmt: skip
 @click.option("--workload", metavar="NAME", help="Of the cpu, quota and period sweeps: spin (full "
-              "load), burst (response times), stress-ng, or FILE.toml of your own.  "
-              "[default: spin]")  # fmt: skip
+              "load), burst (response times), stress-ng, nginx, redis, postgres, xz, or FILE.toml "
+              "of your own; of memory, shares and io a program.  [default: spin]")  # fmt: skip
 @click.option("--seed", type=int, help="Seed of the trials' order.  [default: 1]")
 @click.option("--cadence", "cadence_hz", type=float, metavar="HZ", help="Samples a second, for "
               "timelines; totals do not depend on it.  [default: 50]")  # fmt: skip
@@ -77,6 +86,8 @@ Examples:
 @click.option("--force", is_flag=True, help="Sweep memory even where it takes more than half of "
               "what is free.")  # fmt: skip
 @fixed_limits_options
+@device_option
+@no_wait_option
 @engine_host_option
 @results_option
 @json_option
@@ -98,47 +109,89 @@ def sweep(
     Each value is measured in several containers, one after another in random order. Results are
     kept in a folder of their own after every trial; Ctrl-C keeps the finished ones.
     """
-    from harness import host
-    from harness.engine import DockerEngine, find_engine, obtain_engine
+    from harness.engine.connect import find_engine, obtain_engine
+    from harness.engine.docker_engine import DockerEngine
 
-    name, chosen, points_of = _understood(sweep_name, options)
+    asked = understood(sweep_name, options)
     connection = find_engine(engine_host)
-    # Without an engine yet, the private one would have this host's CPUs: a plan that cannot work
-    # is refused before anything is installed or started.
-    cpus = DockerEngine(connection).facts().cpus if connection else host.facts().cpus
-    plan = planning.build(name, chosen, host_cpus=cpus, points_of=points_of)
+    plan = _planned(asked, connection)
     if dry_run:
-        _print_plan(plan, as_json)
+        print_plan(plan, as_json)
         return 0
+    folder.prepare_root(results)  # before others are waited for
+    have_alone(connection)
     if not force:
         refuse_to_starve(plan, otherwise=", or take the risk: --force")
-    store.prepare_root(results)
     engine = DockerEngine(connection or obtain_engine(engine_host, say, asker()))
-    return _execute(plan, engine, results, strict=strict, as_json=as_json)
+    run, where = begin(plan, engine, results)
+    path = execute(run, where, ended_early=functools.partial(tell, as_json=as_json))
+    return conclude(path, as_json=as_json, strict=strict)
 
 
-def _understood(
-    name: str, options: dict[str, Any]
-) -> tuple[str, axes.Options, planning.PointsOf | None]:
-    """The sweep's name, its options, and what makes its points where a file does."""
-    chosen = axes.Options(command=_command_line(), fixed=take_fixed(options), **options)
-    if chosen.workload not in (None, "spin", "burst"):
-        path = str(chosen.workload)
-        chosen = replace(chosen, workload=Path(path).stem, program=program(path))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sweep as its user asked for it."""
+
+    name: str
+    options: axes.Options
+    points_of: planning.PointsOf | None = None
+    """What makes its points, where a file does."""
+
+
+def understood(name: str, options: dict[str, Any]) -> Asked:
+    """By the axis, or by the file with what the command line sets over it."""
+    options["workload"] = find_workload(options["workload"])
+    chosen = axes.Options(
+        command=commandline.kept(sys.argv[1:]), fixed=take_fixed(options), **options
+    )
     if name.endswith(".toml"):
-        from harness import sweepfile
+        from harness.plan import sweepfile
 
         # What the settings file says is weaker than the sweep's own file.
         weak: dict[str, Any] = {key: getattr(chosen, key) for key in _from_settings() & _MERGED}
         nothing: dict[str, Any] = dict.fromkeys(weak)
         strong = replace(chosen, **nothing)
-        found = sweepfile.load(Path(name), strong, program)
+        found = sweepfile.load(Path(name), strong, find_workload)
         given = found.options
         filled = {key: value for key, value in weak.items() if getattr(given, key) is None}
-        return found.name, replace(given, **filled), found.points
+        return Asked(found.name, replace(given, **filled), found.points)
     if name != planning.ALL:
         axes.find(name)
-    return name, chosen, None
+    return Asked(name, chosen)
+
+
+def _planned(asked: Asked, connection: Connection | None) -> Plan:
+    """The plan for the engine that answers.
+
+    Without one yet, it is that for the private engine: a plan that cannot work is refused before
+    anything is installed or started.
+    """
+    from harness.engine import place
+    from harness.engine.docker_engine import DockerEngine
+
+    engine = DockerEngine(connection) if connection else None
+    cpus = engine.facts().cpus_to_give if engine else place.cpus_of_our_own()
+    plan = built(asked, cpus, lambda: without_device(engine))
+    pinned = any(spec.limits.cpuset_cpus for point in plan.points for spec in point.containers)
+    if pinned and not cpus.known:
+        say(f"Which CPUs this engine has cannot be seen from here: taken for {cpus.text}.")
+    return plan
+
+
+def built(asked: Asked, cpus: EngineCpus, no_device: Callable[[], str]) -> Plan:
+    """The plan for an engine's CPUs.
+
+    Without what needs a block device where there is none, as ``no_device`` says why: that is told.
+    """
+    plan = planning.build(asked.name, asked.options, cpus=cpus, points_of=asked.points_of)
+    left = list(filter(planning.on_device, plan.points))
+    others = None if asked.points_of else planning.without_device(asked.name, asked.options)
+    if left and others and (why := no_device()):
+        plan = planning.build(asked.name, asked.options, cpus=cpus, points_of=others)
+        in_part = {one.axis for one in plan.points}
+        names = dict.fromkeys(one.id if one.axis in in_part else one.axis for one in left)
+        say(f"Left out, as they need a device: {', '.join(names)}. {why}")
+    return plan
 
 
 _MERGED = {"repeats", "duration_s", "warmup_s", "seed", "cadence_hz", "threads"}
@@ -153,26 +206,20 @@ def _from_settings() -> set[str]:
     }
 
 
-def program(name: str) -> Program:
-    """A workload that is not the probe's, by its name or file."""
-    from harness import programs
-    from harness.engine import workloads_root
+def find_workload(name: str | None) -> Load:
+    """The workload of that name or file; full load where there is none."""
+    from harness.engine.image import workloads_root
 
-    return programs.find(name, workloads_root())
-
-
-def _execute(plan: Plan, engine: Engine, results: Path, *, strict: bool, as_json: bool) -> int:
-    def ended_early(path: Path) -> None:
-        _print_run(path, as_json)
-
-    path = measure(plan, engine, results, ended_early=ended_early)
-    return _exit_code(_print_run(path, as_json), strict=strict)
+    return workloads.find(name, workloads_root())
 
 
-def _exit_code(view: View, *, strict: bool) -> int:
+def conclude(path: Path, *, as_json: bool, strict: bool) -> int:
+    """Show the run that is there now; the exit code. MeasurementError where no trial counts."""
+    view = tell(path, as_json=as_json)
     if not any(row.summary.valid for row in view.rows):
+        why = view.rejected[0] if view.rejected else "what was measured is damaged"
         raise MeasurementError(
-            f"no trial of {view.run.info.name} counts: {view.rejected[0]}.",
+            f"no trial of {view.run.info.name} counts: {why}.",
             "`bench doctor` tells what disturbs this host.",
         )
     if strict:
@@ -180,23 +227,25 @@ def _exit_code(view: View, *, strict: bool) -> int:
     return 0
 
 
-def _print_run(path: Path, as_json: bool) -> View:
-    from harness.report import view as views
+def tell(path: Path, *, as_json: bool) -> View:
+    """Show a run as far as it came."""
+    from harness.show.report import view as views
 
-    view = views.build(store.load(path))
+    view = views.build(runs.load(path))
     if as_json:
-        click.echo(json.dumps(views.as_json(view), indent=2))
-    else:
-        from harness.report import terminal
+        from harness.show.report import json_data
 
-        terminal.print_view(view)
+        click.echo(json.dumps(json_data.as_json(view), indent=2))
+    else:
+        from harness.show.report import terminal
+
+        show_page(terminal.Page(view))
         click.echo(f"\nKept in {path}\nNext:   bench report {path.name}")
     return view
 
 
-def _print_plan(plan: Plan, as_json: bool) -> None:
-    from harness.engine import engine_settings
-
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Print what would be measured, and how long it would take."""
     estimated_s = planning.estimated_s(plan)
     if as_json:
         document = {
@@ -206,11 +255,12 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
                     "point": point.id,
                     "warmup_s": point.warmup_s,
                     "duration_s": point.duration_s,
+                    "parent": to_engine(point.parent) if point.parent else None,
                     "containers": [
                         {
                             "workload": spec.workload.name,
                             "threads": spec.workload.threads,
-                            "engine": engine_settings(spec.limits),
+                            "engine": to_engine(spec.limits),
                         }
                         for spec in point.containers
                     ],
@@ -228,30 +278,19 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     width = max(len(point.id) for point in plan.points)
     for point in plan.points:
         times = f"{point.warmup_s:g} s + {point.duration_s:g} s"
+        if point.parent is not None:
+            around = f"--memory {format_size(point.parent.memory_bytes or 0)}"
+            click.echo(f"{point.id:<{width}}  {times:<13} all below one cgroup with {around}:")
         for i, spec in enumerate(point.containers):
-            settings = engine_settings(spec.limits).items()
+            first = i == 0 and point.parent is None
+            settings = to_engine(spec.limits).items()
             words = ", ".join(f"{key}={value}" for key, value in settings) or "no limit"
             click.echo(
-                f"{point.id if i == 0 else '':<{width}}  {times if i == 0 else '':<13} "
-                f"{_load(spec.workload)}: {words}"
+                f"{point.id if first else '':<{width}}  {times if first else '':<13} "
+                f"{spec.workload.words}: {words}"
             )
     click.echo(
-        f"\n{len(plan.points)} points x {plan.repeats} trials = {len(plan.trials)} trials (warm-up "
+        f"\n{counted(len(plan.points), 'point')} x {counted(plan.repeats, 'trial')} = "
+        f"{counted(len(plan.trials), 'trial')} (warm-up "
         f"+ window of each as above): about {estimated_s / 60:.1f} minutes. Seed {plan.seed}."
     )
-
-
-def _load(workload: Workload) -> str:
-    """What runs in a container, in words."""
-    threads = f"{workload.threads} thread{'s' * (workload.threads > 1)}"
-    if workload.name == "memory":
-        return f"{workload.kind} memory up to {format_size(workload.target_bytes or 0)}"
-    if workload.program is not None:
-        return f"{workload.name}, {threads}"
-    if workload.name == "burst":
-        return f"{threads}, bursts of {workload.cost_us} µs {workload.rate_hz} times a second"
-    return f"{threads} at full load"
-
-
-def _command_line() -> str:
-    return shlex.join(["bench", *sys.argv[1:]])

@@ -1,31 +1,5 @@
-"""The engine: which one, its containers, the probe's image, the private daemon.
+"""The engine: which one answers, its containers, the probe's image, the private daemon.
 
-The only folder that imports docker. What the rest of the harness needs is named here.
+The only folder that imports docker. ``boundary`` is what the rest of the harness sees of it, and
+loads no docker; ``docker_engine`` and ``connect`` are what stands behind it.
 """
-
-from __future__ import annotations
-
-from harness.engine.connect import (
-    Connection,
-    find_engine,
-    obtain_engine,
-    private_engine_obstacle,
-    start_private,
-)
-from harness.engine.containers import Container, DockerEngine, Engine, engine_settings
-from harness.engine.image import workloads_root
-from harness.engine.sides import Sides
-
-__all__ = [
-    "Connection",
-    "Container",
-    "DockerEngine",
-    "Engine",
-    "Sides",
-    "engine_settings",
-    "find_engine",
-    "obtain_engine",
-    "private_engine_obstacle",
-    "start_private",
-    "workloads_root",
-]

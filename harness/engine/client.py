@@ -1,4 +1,4 @@
-"""A client of one engine: bounded in time, and with one exception for all that can go wrong."""
+"""A client of one engine: bounded in time, with one exception for all that can go wrong."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import docker.utils
 import requests
 import urllib3
 
+from harness.engine import ssh
 from harness.errors import UsageError
 
 ANSWER_TIMEOUT_S = 5.0
@@ -30,23 +31,30 @@ def open_client(
     host: str, tls: docker.tls.TLSConfig | None = None, *, timeout_s: float = ANSWER_TIMEOUT_S
 ) -> docker.APIClient:
     """A client of the engine at ``host``, which has answered; NoAnswerError where it does not."""
+    if host.startswith(ssh.SCHEME):
+        timeout_s = max(timeout_s, ssh.CONNECT_TIMEOUT_S)
     with _no_answer(timeout_s):
         _knock(host, timeout_s)
         # The SDK's own version="auto" would ask with the long time-out, and keep its socket open
         # where that fails.
-        first = docker.APIClient(
-            base_url=host,
-            version=docker.constants.MINIMUM_DOCKER_API_VERSION,
-            timeout=timeout_s,
-            tls=tls or False,
-        )
+        first = _client(host, docker.constants.MINIMUM_DOCKER_API_VERSION, timeout_s, tls)
         try:
             version = first.version(api_version=False)["ApiVersion"]
         finally:
             first.close()
-        return docker.APIClient(
-            base_url=host, version=version, timeout=_REQUEST_TIMEOUT_S, tls=tls or False
-        )
+        return _client(host, version, _REQUEST_TIMEOUT_S, tls)
+
+
+def _client(
+    host: str, version: str, timeout_s: float, tls: docker.tls.TLSConfig | None
+) -> docker.APIClient:
+    address = ssh.parse(host)
+    if address is None:
+        return docker.APIClient(base_url=host, version=version, timeout=timeout_s, tls=tls or False)
+    # As if for a socket of this host, but no request goes there.
+    client = docker.APIClient(base_url="unix:///ssh", version=version, timeout=timeout_s)
+    client.mount("http+docker://", ssh.SshAdapter(address, timeout_s))
+    return client
 
 
 def engine_version(host: str) -> str:
@@ -74,6 +82,10 @@ def _no_answer(timeout_s: float) -> Iterator[None]:
 
 def _knock(host: str, timeout_s: float) -> None:
     """OSError where nothing listens at a socket's path; the SDK (7.2) would leak its own then."""
+    if host.startswith(ssh.SCHEME):
+        if why := ssh.missing():
+            raise NoAnswerError(why)
+        return
     address = docker.utils.parse_host(host)
     if address.startswith("http+unix://"):
         with socket.socket(socket.AF_UNIX) as knocking:
@@ -84,11 +96,14 @@ def _knock(host: str, timeout_s: float) -> None:
 def check_address(host: str, source: str) -> None:
     """UsageError where ``host`` is no address of an engine at all."""
     try:
-        docker.utils.parse_host(host)
+        if ssh.parse(host) is None:
+            docker.utils.parse_host(host)
+            if host.startswith(ssh.SCHEME):
+                raise ValueError(host)
     except (docker.errors.DockerException, ValueError) as error:
         raise UsageError(
             f"{source}: '{host}' is not the address of an engine.",
-            "Write it like unix:///run/docker.sock or tcp://10.0.0.1:2376.",
+            "Write it like unix:///run/docker.sock, tcp://10.0.0.1:2376 or ssh://user@host.",
         ) from error
 
 

@@ -19,6 +19,7 @@ import docker.utils
 from harness.engine import daemon, install
 from harness.engine.client import NoAnswerError, check_address, open_client
 from harness.errors import EngineError, UsageError
+from harness.model import EngineFacts
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
@@ -87,6 +88,18 @@ def obtain_engine(
         ) from error
 
 
+def address_again(was: EngineFacts) -> str | None:
+    """What to name to ``obtain_engine`` to have the engine of before again.
+
+    None where it finds it anyway: so a Docker context keeps its certificates, and a private engine
+    that has ended is started. One that runs is not passed over for another that answers by now.
+    """
+    if was.private:
+        return daemon.host() if daemon.status().answers else None
+    found = find_engine(None)
+    return None if found is not None and found.host == was.host else was.host
+
+
 def start_private(
     say: Callable[[str], None], ask: Callable[[str], bool] | None = None
 ) -> daemon.Status:
@@ -109,15 +122,21 @@ def private_engine_obstacle() -> str:
     It tells why the default socket does not answer too: that is where most remedies are.
     """
     obstacle = daemon.obstacle() or install.obstacle()
-    if obstacle:
-        try:
-            open_client(DEFAULT_HOST).close()
-        except NoAnswerError as error:
-            return f"{obstacle} ({DEFAULT_HOST}: {error})"
-    return obstacle
+    return f"{obstacle} ({silence()})" if obstacle else ""
+
+
+def silence() -> str:
+    """Why the default socket does not answer, where most remedies are; empty where it does."""
+    try:
+        open_client(DEFAULT_HOST).close()
+    except NoAnswerError as error:
+        return f"{DEFAULT_HOST}: {error}"
+    return ""
 
 
 def _connect(host: str, tls: docker.tls.TLSConfig | None = None) -> Connection:
+    if host == daemon.host():
+        daemon.require_own()
     return Connection(host, open_client(host, tls), private=host == daemon.host())
 
 
@@ -156,7 +175,8 @@ def _of_context() -> _Named | None:
     Read here and not by ``docker.context``: where ``config.json`` is missing, the SDK (7.2) looks
     for contexts below the working folder and takes the default engine if they are not there.
     """
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    # Not Path.home(): that raises for a user of no name without HOME, as in many a container.
+    folder = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111
     name, source = os.environ.get("DOCKER_CONTEXT"), "DOCKER_CONTEXT"
     if not name:
         config, source = folder / "config.json", "the current Docker context"

@@ -1,4 +1,4 @@
-"""The private dockerd: a socket, data and logs of its own, in one folder.
+"""The private dockerd, in one folder with all that is its own: socket, data, logs.
 
 It runs in a mount namespace of its own. There ``/run/containerd`` is empty, without which a dockerd
 takes the system's containerd where there is one (cmd/dockerd/daemon_unix.go), and whatever it
@@ -25,8 +25,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from harness import cgroup, privileges
 from harness.engine.client import NoAnswerError, engine_version, open_client
 from harness.engine.install import find_tool
+from harness.engine.trusted import make_private, require
 from harness.errors import EngineError, UsageError
 
 _DEFAULT_FOLDER = "/var/lib/limitbench/engine"
@@ -103,16 +107,28 @@ def host() -> str:
     return f"unix://{_files().socket}"
 
 
+def folder() -> Path:
+    """Where all of it is, and what else is made for an engine on this host."""
+    return _files().folder
+
+
 def status() -> Status:
     """What is there now. Changes nothing, and needs no root."""
     files = _files()
     pids = _dockerds(files)
     version = trouble = None
     try:
+        require_own()
         version = engine_version(host())
-    except NoAnswerError as error:
+    except (NoAnswerError, UsageError) as error:
         trouble = str(error)
     return Status(host(), files.folder, files.log, pids[0] if pids else None, version, trouble)
+
+
+def require_own() -> None:
+    """UsageError where what stands at the engine's address may be another's than root's or ours."""
+    require(_named())
+    require(_files().socket)
 
 
 def obstacle() -> str:
@@ -121,6 +137,10 @@ def obstacle() -> str:
         return "containers need Linux"
     if os.geteuid() != 0:
         return "a private one takes root"
+    if not privileges.has(privileges.SYS_ADMIN):
+        return "this root may not mount (no CAP_SYS_ADMIN), as in a container without privileges"
+    if fixed := cgroup.read_only_mount():
+        return f"{fixed} is mounted read-only, as in a container: no limit can be set"
     if find_tool("unshare") is None:
         return "the command unshare (util-linux) is not on PATH"
     return ""
@@ -160,11 +180,14 @@ def stop(*, purge: bool = False) -> bool:
     ``purge`` deletes its images, containers and logs too.
     """
     files = _files()
+    require(_named())
+    if os.geteuid() != 0:
+        if not _processes(files):
+            return False
+        raise EngineError("only root can end the private engine.", "Run the command as root.")
     purge = purge and files.config.is_file()  # else the folder is not ours
     if not purge and not files.socket.exists() and not _processes(files):
         return False
-    if os.geteuid() != 0:
-        raise EngineError("only root can end the private engine.", "Run the command as root.")
     with _lock(files):
         running = bool(_dockerds(files))
         _end(files)
@@ -179,9 +202,14 @@ def stop(*, purge: bool = False) -> bool:
 # --- the folder ----------------------------------------------------------------------------
 
 
+def _named() -> Path:
+    """The folder as it was named, before any link is followed."""
+    return Path(os.environ.get("BENCH_ENGINE_DIR") or _DEFAULT_FOLDER)
+
+
 def _files() -> _Files:
-    # Resolved, so that every command finds it by the same path.
-    return _Files(Path(os.environ.get("BENCH_ENGINE_DIR") or _DEFAULT_FOLDER).resolve())
+    # Resolved, so that every command finds it by the same path; links without end, as they are.
+    return _Files(Path(os.path.realpath(_named())))
 
 
 def _check_folder(files: _Files) -> None:
@@ -198,8 +226,9 @@ def _check_folder(files: _Files) -> None:
             f"the folder {files.folder} cannot be part of an engine's address.",
             "Set BENCH_ENGINE_DIR to one without ?, # and %.",
         )
+    require(_named())
     try:
-        files.folder.mkdir(parents=True, exist_ok=True)
+        make_private(files.folder)
         strange = not files.config.is_file() and any(files.folder.iterdir())
     except OSError as error:
         raise UsageError(
@@ -231,7 +260,7 @@ def _lock(files: _Files) -> Iterator[None]:
 
 
 def _try_lock(files: _Files) -> int | None:
-    files.folder.mkdir(parents=True, exist_ok=True)
+    make_private(files.folder)
     fd = os.open(files.folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -271,7 +300,7 @@ def _spawn(dockerd: str, files: _Files) -> int:
     unshare = find_tool("unshare")
     assert unshare is not None
     command = [unshare, "--mount", "--propagation", "slave", "--", "/bin/sh", "-c", _IN_NAMESPACE]
-    log = os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         # Not subprocess.Popen, which wants to outlive its child. Our own files close on exec.
         return os.posix_spawn(
@@ -313,6 +342,8 @@ def _wait_until_ready(files: _Files, pid: int, timeout_s: float) -> None:
     while True:
         with contextlib.suppress(NoAnswerError):
             open_client(f"unix://{files.socket}", timeout_s=1.0).close()
+            # dockerd gives it to the group docker, where there is one.
+            files.socket.chmod(0o600)
             return
         if not _alive(pid):
             raise EngineError(
@@ -423,13 +454,10 @@ def _processes(files: _Files) -> list[int]:
 
 
 def _command_lines() -> Iterator[tuple[int, list[str]]]:
-    for path in Path("/proc").iterdir():
-        if path.name.isdecimal():
-            with contextlib.suppress(OSError):  # it ended meanwhile
-                # A zombie's is empty.
-                line = (path / "cmdline").read_bytes()
-                if line:
-                    yield int(path.name), os.fsdecode(line).rstrip("\0").split("\0")
+    """Of every process that has one: a zombie and a kernel thread have none."""
+    for one in psutil.process_iter(["cmdline"]):
+        if one.info["cmdline"]:
+            yield one.pid, one.info["cmdline"]
 
 
 def _signal(pids: list[int], signum: int) -> None:
@@ -453,8 +481,6 @@ def _alive(pid: int) -> bool:
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    # The state follows the name, which is in brackets and may hold any character (proc(5)).
-    return text.rpartition(")")[2].split()[0] not in "ZX"

@@ -1,9 +1,9 @@
-"""The probe's binary and its image, made here: no registry, no ``docker build``.
+"""The images of our own programs, made here from their source: no registry, no ``docker build``.
 
-``probe_binary`` finds or compiles the static probe for the engine's architecture;
-``build_image`` wraps it in an archive for ``docker load``. Same binary, same image id: both are
-part of what makes two runs comparable. How the probe is compiled stands in
-``workloads/probe/build.toml``.
+``probe_binary`` finds or compiles the static probe for the engine's architecture, ``hand_binary``
+the hand that works in the containers of ``bench claims``; ``build_image`` wraps one in an archive
+for ``docker load``. Same binary, same image id: both are part of what makes two runs comparable.
+How they are compiled stands in ``workloads/probe/build.toml``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ from harness.errors import EngineError
 _GOARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 """``docker info``'s architecture → an image's, which is Go's name of it."""
 
+OWN = ("probe", "hand")
+"""The programs of ours, each a folder of C sources in ``workloads``."""
+
+_NOBODY = 65534
+
 _COMPILE_TIMEOUT_S = 300
 """The cross compiler first compiles its C library: 30 s on 2 CPUs."""
 _FETCH_TIMEOUT_S = 1200
@@ -38,7 +43,10 @@ _FETCH_TIMEOUT_S = 1200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeBinary:
-    """A static probe. ``architecture`` is ``x86_64`` or ``aarch64``, ``sha256`` hexadecimal."""
+    """A static program. ``architecture`` is ``x86_64`` or ``aarch64``, ``sha256`` hexadecimal."""
+
+    program: str = "probe"
+    """Its name, which is that of its folder in ``workloads``: ``probe`` or ``hand``."""
 
     path: Path
     sha256: str
@@ -77,6 +85,7 @@ def probe_binary(
     *,
     root: Path | None = None,
     cache: Path | None = None,
+    fetch: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> ProbeBinary:
     """The probe for an architecture, as ``docker info`` or Go name it.
@@ -84,18 +93,37 @@ def probe_binary(
     The first of these that there is: the binary that a wheel carries; one compiled before by the
     same compiler from the same source; one compiled now, by the host's ``cc`` where the
     architecture is the host's own, else by the package ``ziglang``, which pip fetches into the
-    cache where it is not installed. ``say`` gets a line before anything that takes many seconds.
+    cache where it is not installed, unless ``fetch`` is false: then no network is asked. ``say``
+    gets a line before anything that takes many seconds.
 
     ``root`` is the folder ``workloads``, ``cache`` where compiled probes and the compiler are kept
     (``.cache`` in a checkout, else ``$XDG_CACHE_HOME/limitbench``). Safe to call in several
     processes at once. EngineError where the architecture is unknown or nothing could compile it.
     """
+    return own_binary("probe", architecture, root=root, cache=cache, fetch=fetch, say=say)
+
+
+def hand_binary(architecture: str) -> ProbeBinary:
+    """The hand for an architecture: found or compiled as the probe is."""
+    return own_binary("hand", architecture)
+
+
+def own_binary(  # noqa: PLR0913 - what finds one, and where; most calls name two
+    program: str,
+    architecture: str,
+    *,
+    root: Path | None = None,
+    cache: Path | None = None,
+    fetch: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> ProbeBinary:
+    """That one of ``OWN`` for an architecture, as ``probe_binary`` describes it."""
     root = root or workloads_root()
-    recipe = _Recipe.load(root / "probe")
+    recipe = _Recipe.load(root, program)
     architecture = recipe.canonical(architecture)
-    carried = root / "probe" / "bin" / f"probe-{architecture}"
+    carried = root / program / "bin" / f"{program}-{architecture}"
     if carried.is_file():
-        return _described(carried, f"ziglang {recipe.ziglang}", architecture)
+        return _described(carried, f"ziglang {recipe.ziglang}", architecture, program)
 
     try:
         cache = cache or _cache_folder(root)
@@ -104,56 +132,76 @@ def probe_binary(
         (cache / ".gitignore").write_text("*\n")
         workshop = _Workshop(architecture, recipe, cache, say)
         tried: list[str] = []
-        for find in (workshop.host_cc, workshop.installed_ziglang, workshop.fetched_ziglang):
+        fetched = (workshop.fetched_ziglang,) if fetch else ()
+        for find in (workshop.host_cc, workshop.installed_ziglang, *fetched):
             try:
                 compiler = find()
                 path = workshop.compile(compiler)
             except _NotUsableError as error:
                 tried.append(str(error))
             else:
-                return _described(path, compiler.name, architecture)
+                return _described(path, compiler.name, architecture, program)
     except OSError as error:
         raise EngineError(
-            f"the probe could not be compiled: {error}.",
+            f"the {program} could not be compiled: {error}.",
             "Make that folder writable, or set XDG_CACHE_HOME to one that is.",
         ) from error
     raise EngineError(
-        f"the probe could not be compiled for {architecture}: {'; '.join(tried)}.",
+        f"the {program} could not be compiled for {architecture}: {'; '.join(tried)}.",
         "Install a C compiler with a static C library (Debian: apt-get install gcc libc6-dev), "
-        f"or the Python package ziglang=={recipe.ziglang}.",
+        f"or the Python package ziglang=={recipe.ziglang}; or `bench image load` what "
+        "`bench image save` wrote on a host that has one.",
     )
 
 
+def of_images(architecture: str) -> str:
+    """An architecture of ``docker info`` as images name it."""
+    return _GOARCH.get(architecture, architecture)
+
+
+def source_digest(program: str, architecture: str, *, root: Path | None = None) -> str:
+    """Of all that decides what a compiler makes of a program of ours, but the compiler."""
+    recipe = _Recipe.load(root or workloads_root(), program)
+    return recipe.digest([recipe.canonical(architecture)])
+
+
 def build_image(binary: ProbeBinary) -> ImageArchive:
-    """The image of a probe: nothing but ``/probe``, run as nobody (65534).
+    """The image of a program: nothing but ``/probe`` or ``/hand``, run as nobody (65534).
 
     Wholly determined by the binary: every time is the epoch, every order and owner fixed.
     """
     return archive_of_files(
-        {"/probe": binary.path.read_bytes()},
+        {f"/{binary.program}": binary.path.read_bytes()},
         binary.architecture,
-        tag=f"limitbench/probe:{binary.sha256[:12]}",
+        tag=f"limitbench/{binary.program}:{binary.sha256[:12]}",
         settings={
-            "Entrypoint": ["/probe"],
-            "Labels": {"org.limitbench.probe.sha256": binary.sha256},
+            "Entrypoint": [f"/{binary.program}"],
+            "Labels": {f"org.limitbench.{binary.program}.sha256": binary.sha256},
         },
     )
 
 
 def archive_of_files(
-    files: Mapping[str, bytes], architecture: str, *, tag: str, settings: Mapping[str, Any]
+    files: Mapping[str, bytes],
+    architecture: str,
+    *,
+    tag: str,
+    settings: Mapping[str, Any],
+    folders: Sequence[str] = (),
 ) -> ImageArchive:
     """An image of one layer that holds these files (absolute path → content), all executable.
 
-    Wholly determined by what is given; run as nobody (65534) unless the container says otherwise.
+    ``folders`` are nobody's, and so is a new volume that is mounted there: engines give it the
+    owner of the folder that it hides. Wholly determined by what is given; run as nobody (65534)
+    unless the container says otherwise.
     """
-    layer = _tar([(name.lstrip("/"), 0o755, files[name]) for name in sorted(files)])
+    layer = _tar([(name.lstrip("/"), 0o755, files[name]) for name in sorted(files)], folders)
     layer_digest = hashlib.sha256(layer).hexdigest()
     epoch = "1970-01-01T00:00:00Z"
     config = _json(
         {
-            "architecture": _GOARCH[architecture],
-            "config": dict(settings) | {"User": "65534:65534"},
+            "architecture": of_images(architecture),
+            "config": dict(settings) | {"User": f"{_NOBODY}:{_NOBODY}"},
             "created": epoch,
             "history": [{"created": epoch, "created_by": "limitbench"}],
             "os": "linux",
@@ -178,7 +226,7 @@ def _json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _tar(members: Sequence[tuple[str, int, bytes]]) -> bytes:
+def _tar(members: Sequence[tuple[str, int, bytes]], folders: Sequence[str] = ()) -> bytes:
     """A tar file of (name, mode, content); a TarInfo's other fields are constants of ours."""
     out = io.BytesIO()
     # Plain USTAR: a pax header could bring in what the members do not say.
@@ -188,6 +236,11 @@ def _tar(members: Sequence[tuple[str, int, bytes]]) -> bytes:
             member.mode, member.size = mode, len(content)
             member.mtime = member.uid = member.gid = 0
             tar.addfile(member, io.BytesIO(content))
+        for folder in folders:
+            member = tarfile.TarInfo(folder.lstrip("/"))
+            member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, 0
+            member.uid = member.gid = _NOBODY
+            tar.addfile(member)
     return out.getvalue()
 
 
@@ -200,12 +253,13 @@ class _NotUsableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """``workloads/probe/build.toml``, and the source that it is about.
+    """``workloads/probe/build.toml``, and the source of the program that is to be compiled.
 
     The order of the sources is that of their names, here and in the build backend: the linker puts
     them into the binary in the order in which it gets them.
     """
 
+    program: str
     sources: tuple[Path, ...]
     headers: tuple[Path, ...]
     ziglang: str
@@ -213,9 +267,11 @@ class _Recipe:
     targets: Mapping[str, str]
 
     @classmethod
-    def load(cls, folder: Path) -> _Recipe:
-        table = tomllib.loads((folder / "build.toml").read_text())
+    def load(cls, root: Path, program: str) -> _Recipe:
+        table = tomllib.loads((root / "probe" / "build.toml").read_text())
+        folder = root / program
         return cls(
+            program=program,
             sources=tuple(sorted(folder.glob("*.c"))),
             headers=tuple(sorted(folder.glob("*.h"))),
             ziglang=table["ziglang"],
@@ -234,7 +290,7 @@ class _Recipe:
             if architecture in (ours, go) and ours in self.targets:
                 return ours
         raise EngineError(
-            f"there is no probe for the engine's architecture, {architecture}.",
+            f"there is no {self.program} for the engine's architecture, {architecture}.",
             f"Use an engine on one of: {', '.join(self.targets)}.",
         )
 
@@ -250,7 +306,7 @@ class _Compiler:
 
 @dataclass(frozen=True, slots=True)
 class _Workshop:
-    """Where a probe for one architecture is compiled, with what there is."""
+    """Where a program for one architecture is compiled, with what there is."""
 
     architecture: str
     recipe: _Recipe
@@ -303,15 +359,16 @@ class _Workshop:
         )
 
     def compile(self, compiler: _Compiler) -> Path:
-        """The probe as this compiler makes it, from the cache where it is there."""
+        """The program as this compiler makes it, from the cache where it is there."""
         key = self.recipe.digest([compiler.name, self.architecture])[:16]
-        path = self.cache / f"probe-{self.architecture}-{key}"
+        program = self.recipe.program
+        path = self.cache / f"{program}-{self.architecture}-{key}"
         if path.is_file():
             return path
-        self.say(f"Compiling the probe for {self.architecture} with {compiler.name}.")
+        self.say(f"Compiling the {program} for {self.architecture} with {compiler.name}.")
         sources = [str(path) for path in self.recipe.sources]
         with tempfile.TemporaryDirectory(dir=self.cache) as temporary:
-            made = Path(temporary) / "probe"
+            made = Path(temporary) / program
             _run(
                 [*compiler.command, *self.recipe.flags, *sources, "-o", str(made)],
                 timeout_s=_COMPILE_TIMEOUT_S,
@@ -351,14 +408,22 @@ def _name(command: Sequence[str]) -> str:
     return command[2] if command[1] == "-m" else Path(command[0]).name
 
 
-def _described(path: Path, compiler: str, architecture: str) -> ProbeBinary:
+def _described(path: Path, compiler: str, architecture: str, program: str) -> ProbeBinary:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ProbeBinary(path=path, sha256=digest, compiler=compiler, architecture=architecture)
+    return ProbeBinary(
+        program=program, path=path, sha256=digest, compiler=compiler, architecture=architecture
+    )
 
 
 def _cache_folder(root: Path) -> Path:
     checkout = root.parent
     if (checkout / "pyproject.toml").is_file() and os.access(checkout, os.W_OK):
         return checkout / ".cache"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "limitbench"
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "limitbench"
+    except RuntimeError as error:
+        raise EngineError(
+            "the built probe has no place: this user has no home folder.",
+            "Set HOME or XDG_CACHE_HOME to a folder that may be written.",
+        ) from error

@@ -1,4 +1,4 @@
-"""Getting a dockerd where there is none: Debian's and Ubuntu's ``docker.io``, by apt-get.
+"""Getting a dockerd where there is none: Debian's ``docker.io``, or Ubuntu's, by apt-get.
 
 Nothing but the packages changes: Debian's own service neither starts now nor at the next boot.
 """

@@ -6,11 +6,13 @@ import socket
 import struct
 from pathlib import Path
 
+import psutil
+
 _HELPERS = {"containerd"}
 """Asked by dockerd for a container's counters; a service of its own on most hosts."""
 
 
-def pids(host: str, container_pid: int, proc: Path = Path("/proc")) -> frozenset[int]:
+def pids(host: str, container_pid: int) -> frozenset[int]:
     """The processes that an engine consists of, as far as they serve one container.
 
     The daemon is who listens at the socket (unix(7), SO_PEERCRED), with all that descend from it;
@@ -27,7 +29,7 @@ def pids(host: str, container_pid: int, proc: Path = Path("/proc")) -> frozenset
     except OSError:
         return frozenset()
     (daemon, _, _) = struct.unpack("iii", credentials)
-    parents, names = _table(proc)
+    parents, names = _table()
     ours = {daemon}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more
@@ -54,17 +56,7 @@ def cpu_ns(pids_: frozenset[int], proc: Path = Path("/proc")) -> int:
     return total
 
 
-def _table(proc: Path) -> tuple[dict[int, int], dict[int, str]]:
+def _table() -> tuple[dict[int, int], dict[int, str]]:
     """(parent, name) of every process."""
-    parents, names = {}, {}
-    for file in proc.glob("[0-9]*/stat"):
-        try:
-            text = file.read_text()
-        except OSError:
-            continue
-        # proc(5): pid (name) state ppid …; a name may hold blanks and brackets
-        name = text[text.index("(") + 1 : text.rindex(")")]
-        pid = int(file.parent.name)
-        parents[pid] = int(text[text.rindex(")") + 1 :].split()[1])
-        names[pid] = name
-    return parents, names
+    found = [one.info for one in psutil.process_iter(["pid", "ppid", "name"])]
+    return {one["pid"]: one["ppid"] for one in found}, {one["pid"]: one["name"] for one in found}

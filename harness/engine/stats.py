@@ -1,4 +1,4 @@
-"""docker stats: one container's stream, read in the background, and the CLI's formulas.
+"""docker stats of one container: its stream, read in the background, by the CLI's formulas.
 
 A stream's frames come once a second from Docker and once in 5 s from Podman, whatever is asked.
 """
@@ -8,32 +8,20 @@ from __future__ import annotations
 import bisect
 import contextlib
 import json
+import logging
+import math
 import threading
 import time
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import docker
 import requests
 
 from harness.model import StatsFrame
 
+_log = logging.getLogger(__name__)
 _CLOSING_S = 1.0
-
-
-class StatsStream(Protocol):
-    """The docker stats stream of one container, collected in the background."""
-
-    def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
-        """The usable frames whose whole interval lies in the window (CLOCK_MONOTONIC).
-
-        Windows are asked for in the order of their starts: what came before one is let go.
-        """
-        ...
-
-    def close(self) -> None:
-        """End the stream; one of a container that ends does so by itself."""
-        ...
 
 
 class DockerStats:
@@ -44,28 +32,53 @@ class DockerStats:
         self._api, self._id = api, container_id
         self._answer: requests.Response | None = None
         self._closed = False
+        self._asked_ns = time.monotonic_ns()
+        self._first_ns = self._taken = 0
+        self._ended = "no answer"
         # A daemon thread: it ends with the stream, which ends with the container.
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
 
     def _collect(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:  # noqa: BLE001 - a broken second source never breaks a trial
+            self._ended = self._unless_closed(f"broken by {error!r}")
+        # At its end and not as it happens, which is in a window. It is never asked for again.
+        heard = "no frame"
+        if self._first_ns:
+            heard = f"first frame after {(self._first_ns - self._asked_ns) / 1e6:.0f} ms"
+        _log.debug(
+            "stats stream of %s: %s, %d in all, %s", self._id[:12], heard, self._taken, self._ended
+        )
+
+    def _unless_closed(self, why: str) -> str:
+        """How it ended: what another thread has closed breaks, or ends, for no other reason."""
+        return "closed by us" if self._closed else why
+
+    def _follow(self) -> None:
         pending = b""
         # By the SDK's session and not its stats(): that one (7.2) leaves the connection of a stream
         # that breaks, as where the engine is killed, to the garbage collector.
         url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self._id}/stats"
-        with (
-            contextlib.suppress(Exception),  # a broken second source never breaks a trial
-            self._api.get(url, params={"stream": True}, stream=True,
-                          timeout=self._api.timeout) as answer,
-        ):  # fmt: skip
+        with self._api.get(
+            url, params={"stream": True}, stream=True, timeout=self._api.timeout
+        ) as answer:
             self._answer = answer
-            if self._closed or answer.status_code != 200:
+            if answer.status_code != 200:
+                self._ended = f"refused with {answer.status_code}"
+                return
+            if self._closed:
+                self._ended = "closed by us"
                 return
             for chunk in answer.raw.stream(None):
                 pending += chunk
                 *lines, pending = pending.split(b"\n")
                 now = time.monotonic_ns()
+                self._first_ns = self._first_ns or now
+                self._taken += len(lines)
                 self._lines.extend((now, line) for line in lines if line.strip())
+            self._ended = self._unless_closed("ended with the container")
 
     def frames(self, start_ns: int, end_ns: int) -> tuple[StatsFrame, ...]:
         """Usable frames inside the window: the first of a stream has no predecessor."""
@@ -106,19 +119,16 @@ def usable_frames(
             continue
         try:
             stats = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if previous_ns is not None and start_ns <= previous_ns and arrived_ns <= end_ns:
-            percent = cpu_percent(stats)
-            if percent is not None:
-                out.append(
-                    StatsFrame(
-                        read=str(stats.get("read", "")),
-                        cpu_percent=percent,
-                        memory_bytes=memory_bytes(stats),
-                        t_mono_ns=arrived_ns,
-                    )
-                )
+            # What is no frame at all, or holds no numbers, tells nothing.
+            with contextlib.suppress(AttributeError, TypeError, ValueError, OverflowError):
+                percent, memory = cpu_percent(stats), memory_bytes(stats)
+                if percent is not None and math.isfinite(percent):
+                    read = str(stats.get("read", ""))
+                    out.append(StatsFrame(read=read, cpu_percent=percent, memory_bytes=memory,
+                                          t_mono_ns=arrived_ns))  # fmt: skip
         previous_ns = arrived_ns
     return tuple(out)
 
@@ -137,7 +147,7 @@ def cpu_percent(stats: dict[str, Any]) -> float | None:
     try:
         used = cpu["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
         if "cpu" in cpu:
-            system = _seconds_between(stats["preread"], stats["read"]) * 1e9
+            system = seconds_between(stats["preread"], stats["read"]) * 1e9
             online = 1
         else:
             system = cpu["system_cpu_usage"] - before["system_cpu_usage"]
@@ -149,7 +159,7 @@ def cpu_percent(stats: dict[str, Any]) -> float | None:
     return float(used / system * online * 100.0)
 
 
-def _seconds_between(earlier: str, later: str) -> float:
+def seconds_between(earlier: str, later: str) -> float:
     """Between two time stamps as Go writes them (RFC 3339), to the microsecond."""
     return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 

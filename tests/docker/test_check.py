@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness import host, runner, store
-from harness import plan as planning
-from harness.axes import Options
-from harness.engine import Connection, Container, DockerEngine
+from harness.engine.boundary import Container
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
+from harness.host import identity
+from harness.measure import runner
 from harness.model import ContainerSpec
-from tests.docker.test_sweep_cpu import BENCH, bench_env
+from harness.plan import build as planning
+from harness.plan.axes import Options
+from harness.store import runs as store_runs
+from tests.docker.command import BENCH, bench_env
 
 pytestmark = pytest.mark.engine
 
@@ -37,23 +44,27 @@ def bench(engine_connection: Connection, tmp_path: Path) -> Bench:
 class AnotherQuota(DockerEngine):
     """A product made wrong on purpose: the quota in force is 5 % less than the plan says."""
 
-    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+    def create(
+        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float, together: int = 1
+    ) -> Container:
         assert spec.limits.cpus is not None
         limits = dataclasses.replace(spec.limits, cpus=spec.limits.cpus * 0.95)
         wrong = dataclasses.replace(spec, limits=limits)
-        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
+        return super().create(
+            name=name, run=run, spec=wrong, deadline_s=deadline_s, together=together
+        )
 
 
 def measured(engine: DockerEngine, results: Path) -> str:
     """A run of the same points on that engine; its name."""
-    facts, host_facts = engine.facts(), host.facts()
+    facts, host_facts = engine.facts(), identity.facts()
     plan = planning.build(
-        "cpu", Options(values=VALUES, duration_s=SECONDS, repeats=REPEATS), host_cpus=facts.cpus
+        "cpu", Options(values=VALUES, duration_s=SECONDS, repeats=REPEATS), cpus=facts.cpus_to_give
     )
-    run = store.create(results, plan, host=host_facts, engine=facts,
+    run = store_runs.create(results, plan, host=host_facts, engine=facts,
                        workload=engine.prepare_images(()))  # fmt: skip
     where = runner.real_surroundings(engine, facts, host_facts)
-    runner.run_plan(plan, run.info.name, where, run.keep, runner.Observer())
+    runner.run_plan(plan, run.info.name, where, run.keep, runner.Listener())
     run.finish("finished")
     return run.info.name
 
@@ -79,6 +90,22 @@ def test_a_check_is_green_where_nothing_changed_and_red_where_the_quota_did(
     assert cpus["verdict"] == "regressed"
     assert cpus["change"] == pytest.approx(-0.05, abs=0.01)
     assert "the kernel holds 47500/100000 µs" in cpus["reason"]
+
+
+def test_who_takes_the_cpus_for_a_while_is_waited_out(bench: Bench) -> None:
+    busy = "import time\nend = time.monotonic() + 20\nwhile time.monotonic() < end: pass"
+    cpus = os.cpu_count() or 1
+    with contextlib.ExitStack() as stack:
+        for _ in range(cpus):
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", busy]))
+            stack.callback(process.kill)
+        done = bench("check", "--sweep", "cpu", "--values", VALUES, "--duration", f"{SECONDS}",
+                     "--repeats", "5", "--budget", "20", "--json")  # fmt: skip
+    assert "Paused: other processes used" in done.stderr
+    assert "Resumed after" in done.stderr
+    assert done.returncode == 0, done.stderr
+    (law,) = json.loads(done.stdout)["laws"]
+    assert law["after"] == "conforms"
 
 
 def test_nothing_is_measured_where_it_could_not_be_compared(bench: Bench, tmp_path: Path) -> None:
@@ -114,6 +141,6 @@ def test_two_settings_alternate_in_one_run(bench: Bench, tmp_path: Path) -> None
     assert found["cpus"]["change"] == pytest.approx(0, abs=0.02)
     # What a period of 10 ms instead of 100 is good for.
     assert found["gap_s"]["verdict"] == "improved", found["gap_s"]["reason"]
-    (run,) = (store.load(path) for path in (tmp_path / "results").iterdir())
+    (run,) = (store_runs.load(path) for path in (tmp_path / "results").iterdir())
     assert [side.name for side in run.info.sides] == ["a", "b"]
     assert [trial.point_id[0] for trial in run.trials[:2]] in (["a", "b"], ["b", "a"])

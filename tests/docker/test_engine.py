@@ -5,57 +5,30 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from harness.engine import Connection, DockerEngine, daemon, find_engine, start_private
-from harness.engine.install import find_tool
+from harness.engine import daemon
+from harness.engine.connect import find_engine, start_private
+from harness.engine.docker_engine import DockerEngine
+from harness.judge.cpu import achieved_cpus
+from harness.judge.laws.cpu import cpus_of
+from harness.limits import format_cpu_list
+from harness.model import Outcome
+from harness.plan.axes import Options
+from tests.docker.command import BENCH
+from tests.docker.leftovers import left_of
+from tests.docker.measuring import execute
 
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.skipif(os.geteuid() != 0, reason="a private engine takes root"),
 ]
-
-BENCH = str(Path(sys.executable).with_name("bench"))
-
-
-@pytest.fixture
-def folder(engine_connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The engine's folder. After each test, nothing of the engine is left."""
-    if find_tool("dockerd") is None:
-        pytest.skip("dockerd is not installed: the engine in use came from elsewhere")
-    sockets = sorted(Path("/run/containerd").rglob("*"))
-    # A short path: pytest's own are too long for the engine's sockets.
-    with tempfile.TemporaryDirectory(prefix="lb-", dir="/tmp") as made:
-        folder = Path(made) / "e"
-        monkeypatch.setenv("BENCH_ENGINE_DIR", str(folder))
-        try:
-            yield folder
-        finally:
-            daemon.stop(purge=True)
-        assert not folder.exists()
-        assert left_of(folder) == []
-    assert sorted(Path("/run/containerd").rglob("*")) == sockets
-
-
-def left_of(folder: Path) -> list[str]:
-    """Command lines and mounts, here and in every process's namespace, that name the folder."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal():
-            try:
-                line = (process / "cmdline").read_text(errors="replace").replace("\0", " ")
-                mounts = (process / "mounts").read_text().splitlines()
-            except OSError:
-                continue
-            found += [text for text in (line, *mounts) if f"{folder}/" in text]
-    return found
 
 
 def run_container() -> tuple[int, list[Path]]:
@@ -91,6 +64,56 @@ def gone(pid: int) -> bool:
     return False
 
 
+def listens_to_nobody_else(pid: int | None, folder: Path) -> None:
+    """No port of any network, and no file that another user could open, look into or connect to."""
+    assert pid is not None
+    engine = psutil.Process(pid)
+    of_engine = {pid, *(one.pid for one in engine.children(recursive=True))}
+    assert len(of_engine) > 1  # its containerd
+    assert [c for c in psutil.net_connections("inet") if c.pid in of_engine] == []
+
+    def mode(path: Path) -> int:
+        return stat.S_IMODE(path.stat().st_mode)
+
+    assert mode(folder) == 0o700
+    assert mode(folder / "docker.sock") & 0o117 == 0  # root's, or its group's
+    assert mode(folder / "dockerd.log") == 0o600
+    others = [path for path in (folder, *folder.iterdir()) if path.stat().st_uid != os.geteuid()]
+    assert others == []
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU is all that there is")
+def test_an_engine_that_is_kept_to_the_last_cpu(folder: Path) -> None:
+    """CPUAffinity=, taskset: its number of CPUs is 1, and its containers may be given all."""
+    mine = os.sched_getaffinity(0)
+    last = max(mine)
+    os.sched_setaffinity(0, {last})
+    try:
+        start_private(lambda _: None)
+    finally:
+        os.sched_setaffinity(0, mine)
+    connection = find_engine(daemon.host())
+    assert connection is not None
+    engine = DockerEngine(connection)
+    facts = engine.facts()
+    assert facts.cpus == 1
+    assert set(facts.cpus_to_give.numbers) >= mine
+    every = format_cpu_list(frozenset(mine))
+    found = execute(engine, "cpuset", Options(values=f"{last};{every}", quick=True, repeats=1))
+    # Those that others disturbed are measured again.
+    assert {record.outcome for record in found.records} == {Outcome.COMPLETED}
+    assert {record.point_id for record in found.records} == {f"cpuset={last}", f"cpuset={every}"}
+    for record in found.records:
+        (container,) = record.containers
+        allowed = cpus_of(container)
+        used = achieved_cpus(container)
+        assert allowed is not None
+        assert last in allowed  # all of them but for kernel 6.2 and later with an older runc
+        assert used is not None
+        assert used <= len(allowed) * 1.05
+    connection.api.close()
+
+
 def test_start_again_and_stop_while_a_container_runs(folder: Path) -> None:
     said: list[str] = []
     started = start_private(said.append)
@@ -102,6 +125,7 @@ def test_start_again_and_stop_while_a_container_runs(folder: Path) -> None:
     assert " /run/containerd tmpfs " in Path(f"/proc/{started.pid}/mounts").read_text()
 
     pid, cgroups = run_container()
+    listens_to_nobody_else(started.pid, folder)
     # what it mounts, it mounts for itself
     assert str(folder) not in Path("/proc/self/mounts").read_text()
     assert daemon.stop()

@@ -15,16 +15,19 @@ from typing import Any
 
 import pytest
 
-from harness import cgroup, host, inspection, probe
-from harness.engine import Connection, Container, DockerEngine
+from harness import cgroup
+from harness.engine.boundary import Container
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
 from harness.errors import MeasurementError, UsageError
-from harness.model import ContainerSpec, Limits, Workload
-from harness.onlooker import Onlooker
+from harness.host import identity
+from harness.inspection import inspection
+from harness.inspection.observe import Onlooker
+from harness.measure import protocol
+from harness.model import ContainerSpec, Limits, Spin
+from tests.docker.inspecting import BENCH, MIB, bench, memory_high_is_told
 
 pytestmark = pytest.mark.engine
-
-MIB = 1 << 20
-BENCH = [sys.executable, "-c", "from harness.cli import main; main()"]
 
 
 @pytest.fixture
@@ -36,28 +39,16 @@ def engine(engine_connection: Connection) -> DockerEngine:
 def throttled(engine: DockerEngine) -> Iterator[Container]:
     """One thread that wants a CPU and may have 0.3 of it."""
     limits = Limits(cpus=0.3, memory_bytes=32 * MIB, memory_swap_bytes=32 * MIB)
-    spec = ContainerSpec(limits=limits, workload=Workload(threads=1))
+    spec = ContainerSpec(limits=limits, workload=Spin(threads=1))
     container = engine.create(name="limitbench-onlooked", run="inspect", spec=spec, deadline_s=60)
     try:
         container.start()
         container.read_line(20)
-        container.write_line(probe.go(0, 60_000_000_000))
+        container.write_line(protocol.go(0, 60_000_000_000))
         time.sleep(0.5)
         yield container
     finally:
         container.remove()
-
-
-def bench(engine: DockerEngine, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*BENCH, "inspect", "--engine-host", engine.facts().host, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "COLUMNS": "80"},
-        check=False,
-    )
 
 
 def described(engine: DockerEngine, name: str) -> dict[str, Any]:
@@ -75,7 +66,7 @@ def test_a_throttled_container_is_told_as_it_is_and_left_as_it_was(
     use = told["use"]
     assert use["cpus"] == pytest.approx(0.3, rel=0.1)
     assert use["throttled_periods"] / use["periods"] > 0.8
-    tick_s = host.tick_ns() / 1e9
+    tick_s = identity.tick_ns() / 1e9
     # 70 ms, but for whole skipped periods after a burst that overshot.
     assert 0.07 - 3 * tick_s <= use["longest_stretch_s"] <= 0.27
     assert use["memory_limit_bytes"] == 32 * MIB
@@ -84,7 +75,45 @@ def test_a_throttled_container_is_told_as_it_is_and_left_as_it_was(
     assert rows["--cpus"]["requested"] == "0.3"
     assert rows["--cpus"]["kernel"] == "30000/100000 µs"
     assert any("at its limit" in finding["text"] for finding in told["findings"])
+    assert told["enough"]["cpus"]["at_least"]
+    assert told["enough"]["cpus"]["cpus"] == pytest.approx(0.3, abs=0.05)
+    assert 0 < told["enough"]["memory"]["bytes"] < 32 * MIB
     assert described(engine, throttled.id) == before
+
+
+def test_strict_is_1_where_a_finding_is_bad(engine: DockerEngine, throttled: Container) -> None:
+    fine = bench(engine, throttled.id, "--duration", "1", "--strict")
+    assert (fine.returncode, "BAD" in fine.stdout) == (0, False), fine.stdout
+    held = cgroup.locate(engine.find(throttled.id).pid, throttled.id).folder("cpu")
+    assert held is not None
+    if engine.facts().cgroup_version == 1:
+        (held / "cpu.cfs_quota_us").write_text("20000")
+    else:
+        (held / "cpu.max").write_text("20000 100000")
+    behind = bench(engine, throttled.id, "--duration", "1", "--strict")
+    assert (behind.returncode, "[limit-not-held]" in behind.stdout) == (1, True), behind.stdout
+    assert bench(engine, throttled.id, "--duration", "1").returncode == 0
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_program_of_many_threads_is_told_what_it_sees(engine: DockerEngine, threads: int) -> None:
+    spec = ContainerSpec(limits=Limits(cpus=0.1), workload=Spin(threads=threads))
+    container = engine.create(name="limitbench-sees", run="inspect", spec=spec, deadline_s=60)
+    try:
+        container.start()
+        container.read_line(20)
+        container.write_line(protocol.go(0, 60_000_000_000))
+        time.sleep(0.5)
+        done = bench(engine, container.id, "--duration", "2", "--json")
+    finally:
+        container.remove()
+    told = json.loads(done.stdout)
+    program = told["program"]
+    assert program["affinity_cpus"] == len(os.sched_getaffinity(0))
+    assert (program["online_cpus"], program["memory_bytes"] > 0) == (os.cpu_count(), True)
+    assert program["threads_at_once"] == threads <= program["threads"]
+    many = threads > 1 and program["affinity_cpus"] > 1
+    assert ("program-sees-more-cpus" in {one["id"] for one in told["findings"]}) == many
 
 
 def test_it_fits_80_columns_and_watching_ends_with_ctrl_c(
@@ -115,44 +144,10 @@ def test_memory_high_is_told_where_somebody_set_it(engine: DockerEngine) -> None
     memory_high_is_told(engine)
 
 
-def memory_high_is_told(engine: DockerEngine) -> None:
-    limits = Limits(memory_bytes=64 * MIB, memory_swap_bytes=64 * MIB)
-    spec = ContainerSpec(
-        limits=limits, workload=Workload(name="memory", target_bytes=48 * MIB, victim="self")
-    )
-    container = engine.create(name="limitbench-slowed", run="inspect", spec=spec, deadline_s=60)
-    try:
-        container.start()
-        container.read_line(20)
-        folder = cgroup.locate(engine.find(container.id).pid, container.id).folder("memory")
-        assert folder is not None
-        version = engine.facts().cgroup_version
-        if version == 2:
-            (folder / "memory.high").write_text(f"{16 * MIB}")
-        container.write_line(probe.go(0, 60_000_000_000))
-        done = bench(engine, container.id[:12], "--duration", "3", "--json")
-    finally:
-        container.remove()
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    rows = {row["option"]: row for row in told["limits"]}
-    said = "; ".join(finding["text"] for finding in told["findings"])
-    if version == 1:  # which has no such limit
-        assert "memory.high" not in rows
-        assert told["use"]["high_hits"] is None
-        return
-    assert (rows["memory.high"]["requested"], rows["memory.high"]["kernel"]) == ("not set", "16m")
-    # It would hold 48 MiB in an instant; there is no swap for it to go to.
-    assert 15 * MIB < told["use"]["memory_bytes"] < 40 * MIB
-    assert told["use"]["high_hits"] > 0
-    assert told["use"]["oom_kills"] == 0
-    assert "at its memory.high (16.0 MiB)" in said
-
-
 def test_an_end_within_the_window_is_told(engine: DockerEngine, throttled: Container) -> None:
-    found, host_facts = engine.find(throttled.id), host.facts()
+    found, host_facts = engine.find(throttled.id), identity.facts()
     with Onlooker(engine, found, host_facts) as looking:
-        stop = threading.Timer(1.0, throttled.write_line, [probe.STOP])
+        stop = threading.Timer(1.0, throttled.write_line, [protocol.STOP])
         stop.start()
         began = time.monotonic()
         seen = looking.look(20)
@@ -179,7 +174,7 @@ def test_watching_ends_with_the_container(engine: DockerEngine, throttled: Conta
         watching.stdout.readline()
         watching.stdout.readline()
         time.sleep(0.5)  # into the second window
-        throttled.write_line(probe.STOP)
+        throttled.write_line(protocol.STOP)
         rest, errors = watching.communicate(timeout=20)
     assert (watching.returncode, errors) == (0, "")
     row, *findings = rest.splitlines()
@@ -193,9 +188,9 @@ def test_on_another_host_watching_ends_with_the_container_too(
 ) -> None:
     found = engine.find(throttled.id)
     # With an engine elsewhere the pid is no container's process here.
-    with Onlooker(engine, found, host.facts(), proc=tmp_path) as looking:
+    with Onlooker(engine, found, identity.facts(), proc=tmp_path) as looking:
         assert looking.look(1).ended == ""
-        throttled.write_line(probe.STOP)
+        throttled.write_line(protocol.STOP)
         throttled.wait(10)
         seen = looking.look(1)
     assert seen.obstacle
@@ -227,7 +222,49 @@ def test_what_cannot_be_inspected(engine: DockerEngine, throttled: Container) ->
     with pytest.raises(LookupError):
         engine.how_it_ended("nobody")
     assert engine.how_it_ended(throttled.id) is None
-    throttled.write_line(probe.STOP)
+    throttled.write_line(protocol.STOP)
     throttled.wait(10)
     with pytest.raises(MeasurementError, match="is not running: exited, exit code 0"):
         engine.find("limitbench-onlooked")
+
+
+def test_all_containers_are_lines_and_what_ends_is_one_too(
+    engine: DockerEngine, throttled: Container
+) -> None:
+    short = engine.create(
+        name="limitbench-short", run="inspect", deadline_s=60,
+        spec=ContainerSpec(limits=Limits(cpus=0.5), workload=Spin(threads=1)),
+    )  # fmt: skip
+    try:
+        short.start()
+        short.read_line(20)
+        ends = threading.Timer(3.0, short.signal, ["KILL"])
+        ends.start()
+        done = bench(engine, "--all", "--duration", "6", "--sort", "throttled", "--strict")
+        ends.join()
+    finally:
+        short.remove()
+    assert done.returncode == 1, done.stderr  # an end in the window is BAD
+    lines = {line.split()[-1]: line for line in done.stdout.splitlines()}
+    assert max(len(line) - len(name) for name, line in lines.items()) <= 72
+    assert "exit code 137" in lines["limitbench-short"]
+    held = lines["limitbench-onlooked"].split()
+    assert 0 < float(held[0]) < 0.35
+    assert held[2].endswith("%")
+    assert list(lines).index("limitbench-onlooked") < list(lines).index("limitbench-short")
+
+
+def test_a_container_s_process_leads_to_its_cgroup_without_its_engine(
+    engine: DockerEngine, throttled: Container
+) -> None:
+    pid = engine.find(throttled.id).pid
+    done = bench(engine, "--pid", str(pid), "--duration", "2", "--json", "--engine-host", "tcp://x")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["set_by"] == "its engine"
+    assert 0 < told["use"]["cpus"] < 0.35
+    rows = {row["option"]: row for row in told["limits"]}
+    assert (rows["--cpu-quota"]["engine"], rows["--cpu-quota"]["kernel"]) == (
+        "no engine", "30000/100000 µs",
+    )  # fmt: skip
+    assert rows["--memory"]["kernel"] == "32m"

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness import cgroup, check, laws, probe
-from harness.axes import Options
-from harness.engine import Connection, DockerEngine
-from harness.model import ContainerRecord, ContainerSpec, Limits
+from harness import cgroup
+from harness import limits as rules
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
+from harness.judge import readbacks
+from harness.measure import protocol
+from harness.model import UNLIMITED, ContainerRecord, ContainerSpec, Limits
+from harness.plan.axes import Options
 from tests.docker.measuring import CPU_TOLERANCE, EMULATED, execute
 
 pytestmark = pytest.mark.engine
@@ -34,7 +38,7 @@ def running(engine: DockerEngine, limits: Limits) -> Iterator[tuple[str, cgroup.
     try:
         pid = container.start()
         container.read_line(20)
-        container.write_line(probe.go(0, 60_000_000_000))
+        container.write_line(protocol.go(0, 60_000_000_000))
         yield container.id, cgroup.locate(pid, container.id)
     finally:
         container.remove()
@@ -103,10 +107,10 @@ def test_the_weight_in_force_is_that_of_the_runtime_s_formula(engine: DockerEngi
         with running(engine, limits) as (_, paths):
             held = cgroup.kernel_limits(paths)
         told = held.cpu_shares if facts.cgroup_version == 1 else held.cpu_weight
-        assert told == laws.weight(limits, facts)
+        assert (told,) == rules.weights(limits, facts)
     if facts.cgroup_version == 2:
-        one, half = (laws.weight(Limits(cpu_shares=shares), facts) for shares in (1024, 512))
-        assert (one, half) in ((39, 20), (100, 59))  # before and since runc 1.3.2
+        one, half = (rules.weights(Limits(cpu_shares=shares), facts) for shares in (1024, 512))
+        assert (*one, *half) in ((39, 20), (100, 59))  # before and since runc 1.3.2
 
 
 def test_systemd_rounds_the_quota_once_it_writes_it_itself(engine: DockerEngine) -> None:
@@ -127,7 +131,7 @@ def test_systemd_rounds_the_quota_once_it_writes_it_itself(engine: DockerEngine)
     # Both are what may be in force, and neither is a limit that was altered.
     for kernel in (before, after):
         record = ContainerRecord(requested=limits, engine=limits, kernel=kernel)
-        (told,) = check.readbacks(record, facts)
+        (told,) = readbacks.readbacks(record, facts)
         assert told.agrees
 
 
@@ -143,3 +147,42 @@ def test_what_an_update_of_memory_and_swap_leaves_in_force(
         engine._connection.api.update_container(name, mem_limit="96m", memswap_limit="96m")
         held = cgroup.kernel_limits(paths)
     assert (held.memory_bytes, held.memory_swap_bytes) == (96 * MIB, 96 * MIB)
+
+
+def test_limits_that_no_law_speaks_of_are_read_back_all_the_same(engine: DockerEngine) -> None:
+    fixed = Limits(cpuset_mems="0", memory_swappiness=10, pids_limit=64, oom_score_adj=500)
+    found = execute(engine, "cpu", Options(values="0.5", repeats=1, duration_s=0.5, fixed=fixed))
+    record = found.records[-1]  # one that others disturbed is measured again
+    told = {one.option: one for one in readbacks.readbacks(record.containers[0], engine.facts())}
+    for option, value in (
+        ("--cpuset-mems", "0"),
+        ("--pids-limit", "64"),
+        ("--oom-score-adj", "500"),
+    ):
+        one = told[option]
+        assert (one.requested, one.engine, one.kernel, one.agrees) == (value, value, value, True)
+    swappiness = told["--memory-swappiness"]
+    if engine.facts().cgroup_version == 1:
+        assert (swappiness.kernel, swappiness.agrees) == ("10", True)
+    else:  # the engine takes it with a warning, and the kernel has no such file
+        assert "dropped" in swappiness.kernel
+        assert swappiness.agrees is None
+
+
+def test_what_was_not_to_be_limited_is_not_and_can_be_read_again(engine: DockerEngine) -> None:
+    fixed = Limits(pids_limit=-1, oom_score_adj=0)
+    found = execute(engine, "cpu", Options(values="0.5", repeats=1, duration_s=0.5, fixed=fixed))
+    record = found.records[-1]  # one that others disturbed is measured again
+    told = {one.option: one for one in readbacks.readbacks(record.containers[0], engine.facts())}
+    pids = told.pop("--pids-limit")
+    assert "--oom-score-adj" in told
+    assert [one.text for one in told.values() if one.agrees is not True] == []
+    kernel = record.containers[0].kernel
+    assert kernel is not None
+    if kernel.pids_limit == UNLIMITED:
+        assert pids.agrees
+    else:  # no limit was handed on, so systemd set its own (systemd-system.conf(5))
+        assert engine.facts().cgroup_driver == "systemd"
+        assert pids.agrees is False
+        held = f"the engine holds not set and the kernel holds {kernel.pids_limit}"
+        assert f"requested -1, {held}" in pids.text

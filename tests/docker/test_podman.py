@@ -17,18 +17,21 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness import store
-from harness.axes import Options
-from harness.engine import Connection, DockerEngine, find_engine
+from harness.engine.confined import memory_cap_bytes
+from harness.engine.connect import Connection, find_engine
+from harness.engine.docker_engine import DockerEngine
 from harness.errors import EngineError, EngineRefusedError, NotSupportedError
-from harness.model import ContainerSpec, Limits, Outcome, Point, Status, Workload
+from harness.model import ContainerSpec, Growth, Limits, Outcome, Point, Status
+from harness.plan.axes import Options
+from harness.store import runs
+from tests.docker.command import BENCH, bench_env, wait_for_trials
+from tests.docker.inspecting import memory_high_is_told
+from tests.docker.leftovers import left_of, ours
 from tests.docker.measuring import CPU_TOLERANCE, EMULATED, execute
-from tests.docker.test_engine import left_of
-from tests.docker.test_inspect import memory_high_is_told
-from tests.docker.test_sweep_cpu import BENCH, bench_env, ours, wait_for_trials
 
 pytestmark = [
     pytest.mark.engine,
@@ -154,16 +157,22 @@ def test_the_command_measures_what_the_limits_promise(podman: Connection, tmp_pa
     assert point["valid"] == 3, result["rejected"]
     assert abs(point["laws"][0]["error"]["median"]) <= CPU_TOLERANCE
     assert all(limit["agrees"] for limit in point["limits"])
-    run = store.load(tmp_path / result["path"])
+    run = runs.load(tmp_path / result["path"])
     assert run.info.engine.name == "Podman"
     # An emulated CPU's last read comes too late for whole periods.
-    usual = {"foreign-cpu", "window-periods"} if EMULATED else {"foreign-cpu"}
+    usual = {"foreign-cpu", "steal"} | ({"window-periods"} if EMULATED else set())
     assert {note.code for trial in run.trials for note in trial.warnings} <= usual
     # NanoCpus comes back with quota and period beside it: one limit all the same. A swappiness
-    # that nobody set comes back as 0.
+    # that nobody set comes back as 0, ulimits and /dev/shm as Podman's own defaults, and memory has
+    # the cap that every container of ours has.
     held = run.trials[0].containers[0].engine
     assert held is not None
-    assert dataclasses.replace(held, memory_swappiness=None) == Limits(cpus=0.5, pids_limit=1100)
+    cap_bytes = memory_cap_bytes(ContainerSpec(limits=Limits()), run.info.engine.memory_bytes)
+    assert cap_bytes is not None
+    unasked = ("memory_swappiness", "ulimit_nofile", "ulimit_nproc", "shm_size_bytes")
+    assert dataclasses.replace(held, **dict.fromkeys(unasked)) == Limits(
+        cpus=0.5, pids_limit=1100, memory_bytes=cap_bytes, memory_swap_bytes=2 * cap_bytes
+    )
     assert ours(podman) == []
 
 
@@ -215,7 +224,7 @@ def one_point(spec: ContainerSpec) -> Iterable[Point]:
 
 
 def test_a_killed_pid_1_is_not_called_what_nobody_knows(engine: DockerEngine) -> None:
-    grower = Workload(name="memory", target_bytes=64 * MIB, victim="self")
+    grower = Growth(target_bytes=64 * MIB, victim="self")
     limits = Limits(memory_bytes=16 * MIB, memory_swap_bytes=16 * MIB)
     spec = ContainerSpec(limits=limits, workload=grower)
     found = execute(engine, "file", Options(repeats=1), points_of=lambda _o, _c: one_point(spec))
@@ -261,7 +270,7 @@ def test_docker_against_podman(
     )  # fmt: skip
     assert done.returncode in (0, 3), done.stderr  # 3: five trials may not tell "same"
     told = json.loads(done.stdout)
-    (run,) = (store.load(path) for path in (tmp_path / "results").iterdir())
+    (run,) = (runs.load(path) for path in (tmp_path / "results").iterdir())
     names = [side.engine.name for side in run.info.sides]
     assert names[1] == "Podman"
     cpus = next(one for one in told["comparisons"] if one["metric"] == "cpus")
@@ -300,25 +309,65 @@ def test_a_check_against_its_own_baseline_and_not_against_another_engines(
 def test_an_interrupt_leaves_no_container_and_clean_removes_what_a_crash_left(
     podman: Connection, tmp_path: Path
 ) -> None:
-    process = subprocess.Popen(
-        [BENCH, "sweep", "cpu", "--values", "0.5", "--duration", "1", "--repeats", "50"],
-        cwd=tmp_path, env=bench_env(podman), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-    wait_for_trials(tmp_path, 1)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130, stderr
-    assert ours(podman) == []
-
-    left = DockerEngine(podman).create(
-        name="limitbench-left", run="left", spec=ContainerSpec(limits=Limits()), deadline_s=60
-    )
-    left.start()
+    sweep = [BENCH, "sweep", "cpu", "--values", "0.5", "--duration", "1", "--repeats", "50"]
+    for name, signum in (("interrupted", signal.SIGINT), ("killed", signal.SIGKILL)):
+        folder = tmp_path / name
+        folder.mkdir()
+        with subprocess.Popen(
+            sweep, cwd=folder, env=bench_env(podman), stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            wait_for_trials(folder, 1)
+            time.sleep(0.9)  # into a window
+            process.send_signal(signum)
+            _, stderr = process.communicate(timeout=30)
+        assert process.returncode == (130 if signum == signal.SIGINT else -signum), stderr
+        assert len(ours(podman)) == (signum == signal.SIGKILL)
     done = subprocess.run(
         [BENCH, "clean", "--json"], env=bench_env(podman), cwd=tmp_path, capture_output=True,
         text=True, check=True, timeout=60,
     )  # fmt: skip
     assert json.loads(done.stdout)["removed"] == 1
     assert ours(podman) == []
-    left.remove()
+
+
+def test_images_of_docker_keep_their_ids_there_and_on_the_way_back(
+    podman: Connection, engine_connection: Connection, tmp_path: Path
+) -> None:
+    if engine_connection.host == podman.host:
+        pytest.skip("there is one engine only")
+
+    def image(connection: Connection, *args: str) -> Any:
+        done = subprocess.run(
+            [BENCH, "image", *args, "--json"], cwd=tmp_path, env=bench_env(connection),
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    image(podman, "rm", "--all")
+    saved = image(engine_connection, "save", "docker.tar", "spin")
+    loaded = image(podman, "load", "docker.tar")
+    assert [one["was_there"] for one in loaded["images"]] == [False, False]
+    ids = [one["id"] for one in saved["images"]]
+    assert [one["engine_id"] for one in loaded["images"]] == ids
+    listed = image(podman, "list")
+    assert {one["id"] for one in listed} == set(ids)
+    assert all(name.startswith("limitbench/") for one in listed for name in one["names"])
+    assert DockerEngine(podman).prepare_images().image_id == ids[0]
+    back = image(podman, "save", "podman.tar", "spin")
+    assert [one["id"] for one in back["images"]] == ids
+    assert image(engine_connection, "load", "podman.tar")["images"][0]["was_there"]
+    user = DockerEngine(podman).create(
+        name="limitbench-user", run="user", spec=ContainerSpec(limits=Limits()), deadline_s=5
+    )
+    done = subprocess.run(
+        [BENCH, "image", "rm", "probe"], cwd=tmp_path, env=bench_env(podman), capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "in use by 1 container: limitbench-user" in done.stderr
+    user.remove()
+    removed = image(podman, "rm", "--all")
+    assert {one["id"] for one in removed["removed"]} == set(ids)
+    assert image(podman, "list") == []

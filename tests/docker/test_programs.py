@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
-from harness import programs
-from harness.axes import Options
-from harness.engine import Connection, DockerEngine, workloads_root
-from harness.model import Outcome, Program, ProgramImage, ProgramMetric
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
+from harness.engine.image import workloads_root
+from harness.model import Outcome, Program, ProgramDescription, ProgramImage
+from harness.plan import programs
+from harness.plan.axes import Options
 from tests.docker.measuring import CPU_TOLERANCE, execute
+from tests.docker.scripts import needs, shell
 
 pytestmark = pytest.mark.engine
 
@@ -20,24 +21,8 @@ def engine(engine_connection: Connection) -> DockerEngine:
     return DockerEngine(engine_connection)
 
 
-def needs(program: str, package: str) -> None:
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed here: apt-get install {package}")
-
-
-def shell(script: str, *, ready: str | None = None, signal: str = "SIGTERM") -> Program:
-    """A script for busybox's shell, which links statically in Debian's busybox-static."""
-    return Program(
-        image=ProgramImage(pack="busybox"),
-        command=("busybox", "sh", "-c", script),
-        ready=ready,
-        stop_signal=signal,
-        metrics=(ProgramMetric(name="loops", unit="loops", key="loops"),),
-    )
-
-
-def options(program: Program, name: str = "mine") -> Options:
-    return Options(values="0.5", duration_s=1.0, repeats=2, workload=name, program=program)
+def options(program: Program) -> Options:
+    return Options(values="0.5", duration_s=1.0, repeats=2, workload=program)
 
 
 COUNT = (
@@ -68,7 +53,12 @@ def test_a_program_that_forks_is_counted_whole(engine: DockerEngine) -> None:
     [
         (shell("exit 3", ready="on"), Outcome.FAILED, "ended with code 3"),
         (
-            Program(image=ProgramImage(pack="busybox"), command=("nothing",)),
+            Program(
+                name="mine",
+                description=ProgramDescription(
+                    image=ProgramImage(pack="busybox"), command=("nothing",)
+                ),
+            ),
             Outcome.NOT_STARTED, "nothing",
         ),
         # deaf to its signal, and alive ten seconds later
@@ -88,6 +78,6 @@ def test_a_program_that_misbehaves_fails_its_trial_and_the_sweep_goes_on(
 def test_stress_ng(engine: DockerEngine) -> None:
     needs("stress-ng", "stress-ng")
     program = programs.find("stress-ng", workloads_root())
-    found = execute(engine, "cpu", options(program, "stress-ng"))
+    found = execute(engine, "cpu", options(program))
     assert abs(found.error("cpus=0.5")) <= CPU_TOLERANCE
     assert found.metric("cpus=0.5", "bogo_rate") > 0

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
 import pytest
 
-from harness import analysis, runner
-from harness.axes import Options
-from harness.engine import Connection, Container, DockerEngine
-from harness.engine.containers import LABEL
+from harness.engine.boundary import LABEL, Container
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
 from harness.errors import EngineRefusedError, MeasurementError
-from harness.limits import format_cpu_list
-from harness.model import ContainerSpec, Limits, Outcome, Point, Workload
-from harness.sampler import Clock
-from harness.watch import Watch, Watched
+from harness.judge import cpu, surroundings
+from harness.limits import EngineCpus, format_cpu_list
+from harness.measure import runner
+from harness.measure.observer import Observer, Watched
+from harness.measure.sampler import Clock
+from harness.model import ContainerSpec, Growth, Limits, Outcome, Point
+from harness.plan.axes import Options
 from tests.docker.measuring import CPU_TOLERANCE, execute
-from tests.docker.test_programs import needs, shell
+from tests.docker.scripts import needs, shell
 
 pytestmark = pytest.mark.engine
 
@@ -32,12 +35,13 @@ def engine(engine_connection: Connection) -> DockerEngine:
 def remote(where: runner.Surroundings) -> runner.Surroundings:
     """As if no cgroup of the engine were visible here."""
 
-    def elsewhere(_containers: Sequence[Watched], _clock: Clock) -> Watch:
+    def elsewhere(_containers: Sequence[Watched], _clock: Clock) -> Observer:
         raise MeasurementError("the engine runs on another host.", "")
 
-    return runner.real_surroundings(
+    there = runner.real_surroundings(
         where.engine, where.engine_facts, where.host_facts, local=elsewhere
     )
+    return dataclasses.replace(where, observe=there.observe)
 
 
 def test_a_sidecar_measures_what_we_would(engine: DockerEngine) -> None:
@@ -52,8 +56,8 @@ def test_a_sidecar_measures_what_we_would(engine: DockerEngine) -> None:
         assert container.kernel_after == container.kernel
         assert container.effective is not None
         assert container.effective.cpus == float(record.point_id[5:])
-        assert analysis.foreign_cpus(record) is not None
-        assert analysis.throttled_share(container) is not None
+        assert surroundings.foreign_cpus(record) is not None
+        assert cpu.throttled_share(container) is not None
         assert record.sampler is not None
         assert record.sampler.ticks + record.sampler.missed == pytest.approx(199, abs=1)
     assert engine._connection.api.containers(all=True, filters={"label": f"{LABEL}=test"}) == []
@@ -74,10 +78,10 @@ def test_it_sees_kills_and_cpus_too(engine: DockerEngine) -> None:
 def test_a_pid_1_that_is_killed_in_the_window_is_an_outcome(engine: DockerEngine) -> None:
     spec = ContainerSpec(
         limits=Limits(memory_bytes=16 * MIB, memory_swap_bytes=16 * MIB),
-        workload=Workload(name="memory", target_bytes=64 * MIB, victim="self"),
+        workload=Growth(target_bytes=64 * MIB, victim="self"),
     )
 
-    def points(_options: Options, _cpus: int) -> Iterable[Point]:
+    def points(_options: Options, _cpus: EngineCpus) -> Iterable[Point]:
         return [Point(id="p", axis="file", value="p", containers=(spec,))]
 
     found = execute(engine, "file", Options(repeats=2), points_of=points, change=remote)
@@ -89,8 +93,10 @@ def test_a_pid_1_that_is_killed_in_the_window_is_an_outcome(engine: DockerEngine
 class ShortLived(DockerEngine):
     """Its workloads meet their dead man's deadline in the window."""
 
-    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
-        return super().create(name=name, run=run, spec=spec, deadline_s=3.0)
+    def create(
+        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float, together: int = 1
+    ) -> Container:
+        return super().create(name=name, run=run, spec=spec, deadline_s=3.0, together=together)
 
 
 def test_a_pid_1_that_ends_in_the_window_is_an_outcome(engine_connection: Connection) -> None:
@@ -125,13 +131,13 @@ def test_a_program_that_nobody_sees_is_measured_by_docker_stats(
 ) -> None:
     needs("busybox", "busybox-static")
     program = shell("while :; do :; done", signal="SIGKILL")
-    options = Options(values="0.5", duration_s=5.0, repeats=2, workload="mine", program=program)
+    options = Options(values="0.5", duration_s=5.0, repeats=2, workload=program)
     found = execute(Forbidding(engine_connection), "cpu", options, change=remote)
     assert found.outcomes("cpus=0.5") == [Outcome.COMPLETED] * 2
     for record in found.records:
         (container,) = record.containers
         assert record.invalid is None
-        assert analysis.achieved_cpus(container) == analysis.stats_cpus(container)
+        assert cpu.achieved_cpus(container) == cpu.stats_cpus(container)
         assert any("the CPU is that of docker stats" in note.text for note in record.warnings)
     (law,) = found.summary("cpus=0.5").results
     assert law.deviation is not None

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import docker.errors
 import pytest
 
-from harness import runner, store
-from harness.axes import Options
-from harness.engine import Connection, Container, DockerEngine
-from harness.engine.containers import LABEL
+from harness.engine.boundary import LABEL, Container
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
 from harness.errors import EngineRefusedError
+from harness.measure import runner
 from harness.model import ContainerSpec, Limits, Outcome, Status
+from harness.plan.axes import Options
+from harness.store import runs
+from tests.docker.command import BENCH, bench_env, wait_for_trials
+from tests.docker.leftovers import ours
 from tests.docker.measuring import CPU_TOLERANCE, execute
 
 pytestmark = pytest.mark.engine
-
-BENCH = str(Path(sys.executable).with_name("bench"))
-
-
-def bench_env(connection: Connection) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "DOCKER_"))}
-    return {**kept, "BENCH_ENGINE_HOST": connection.host}
-
-
-def ours(connection: Connection) -> list[str]:
-    found = connection.api.containers(all=True, filters={"label": LABEL})
-    return [container["Id"] for container in found]
 
 
 @pytest.fixture
@@ -70,7 +62,7 @@ def test_the_command_measures_what_the_limits_promise(
         assert metrics["inside_cpus"] == pytest.approx(metrics["cpus"], rel=0.02)
         if point["value"] == "0.5":
             assert 0.040 <= metrics["gap_max_s"] <= 0.110  # 50 ms, or a period more
-    run = store.load(tmp_path / result["path"])
+    run = runs.load(tmp_path / result["path"])
     assert run.info.status == "finished"
     assert run.damage == ()
     assert run.info.workload.image_id.startswith("sha256:")
@@ -94,13 +86,23 @@ def test_nothing_that_was_opened_is_left_to_be_complained_of(
     assert done.returncode in (0, 3), done.stderr  # two trials of a second may not tell
 
 
-def test_a_container_that_cannot_be_attached_does_not_stay(
-    engine: DockerEngine, engine_connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_args: object, **_options: object) -> None:
+class Unattachable:
+    """The engine's client, but for one call that is refused."""
+
+    def __init__(self, api: docker.APIClient) -> None:
+        self._api = api
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def attach_socket(self, *_args: object, **_options: object) -> None:
         raise docker.errors.APIError("500 Server Error", explanation="no such runtime")
 
-    monkeypatch.setattr(engine_connection.api, "attach_socket", refuse)
+
+def test_a_container_that_cannot_be_attached_does_not_stay(engine_connection: Connection) -> None:
+    engine = DockerEngine(
+        dataclasses.replace(engine_connection, api=Unattachable(engine_connection.api))
+    )
     with pytest.raises(EngineRefusedError, match="no such runtime"):
         engine.create(
             name="limitbench-alone", run="alone", spec=ContainerSpec(limits=Limits()), deadline_s=5
@@ -122,11 +124,15 @@ def test_a_point_that_wants_the_host_is_judged_by_what_is_left(engine: DockerEng
 class FivePercentOff(DockerEngine):
     """A product made wrong on purpose: the limit that it sets is not the one asked for."""
 
-    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+    def create(
+        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float, together: int = 1
+    ) -> Container:
         assert spec.limits.cpus is not None
         limits = dataclasses.replace(spec.limits, cpus=spec.limits.cpus * 1.05)
         wrong = dataclasses.replace(spec, limits=limits)
-        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
+        return super().create(
+            name=name, run=run, spec=wrong, deadline_s=deadline_s, together=together
+        )
 
 
 def test_a_quota_five_percent_off_is_found_by_its_numbers_and_by_the_read_back(
@@ -149,9 +155,9 @@ def test_the_wrong_containers_cgroup_is_rejected(engine: DockerEngine) -> None:
         pid = idle.start()
 
         def wrong(where: runner.Surroundings) -> runner.Surroundings:
-            right = where.watch
+            right = where.observe
             return dataclasses.replace(
-                where, watch=lambda _containers, *rest: right([(pid, idle.id)], *rest)
+                where, observe=lambda _containers, *rest: right([(pid, idle.id)], *rest)
             )
 
         found = execute(
@@ -168,17 +174,21 @@ def test_a_limit_that_the_engine_refuses_is_a_trial_that_did_not_start(
 ) -> None:
     class Refused(DockerEngine):
         def create(
-            self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float
+            self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float, together: int = 1
         ) -> Container:
             beyond = dataclasses.replace(spec, limits=Limits(cpus=4096.0))
-            return super().create(name=name, run=run, spec=beyond, deadline_s=deadline_s)
+            return super().create(
+                name=name, run=run, spec=beyond, deadline_s=deadline_s, together=together
+            )
 
     found = execute(Refused(engine_connection), "cpu", Options(values="0.5", repeats=2))
     assert found.outcomes("cpus=0.5") == [Outcome.NOT_STARTED] * 2
     assert "range of cpus" in (found.records[0].failure or "").lower()
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupt_keeps_finished_trials_and_leaves_no_container(
     engine_connection: Connection, tmp_path: Path, signum: int, code: int
 ) -> None:
@@ -194,7 +204,7 @@ def test_an_interrupt_keeps_finished_trials_and_leaves_no_container(
     assert "Traceback" not in stderr
     assert "interrupted" in stdout
     (path,) = (tmp_path / "results").iterdir()
-    run = store.load(path)
+    run = runs.load(path)
     assert run.info.status == "interrupted"
     assert len(run.trials) >= 1
     assert run.samples().num_rows > 0
@@ -226,13 +236,3 @@ def test_the_workload_ends_by_itself_where_the_harness_is_killed(
         )  # fmt: skip
     assert json.loads(done.stdout)["removed"] == 1
     assert ours(engine_connection) == []
-
-
-def wait_for_trials(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        lines = [p.read_bytes().count(b"\n") for p in folder.glob("results/*/trials.jsonl")]
-        if sum(lines) >= count:
-            return
-        time.sleep(0.05)
-    raise AssertionError("no trial was finished in time")

@@ -14,10 +14,13 @@ from typing import Any, cast
 
 import pytest
 
-from harness import cgroup, host
-from harness.axes import Options
-from harness.engine import Connection, Container, DockerEngine
-from harness.model import ContainerSpec, Limits, Outcome, Point, Status, Workload
+from harness import cgroup
+from harness.engine.boundary import Container
+from harness.engine.connect import Connection
+from harness.engine.docker_engine import DockerEngine
+from harness.host import identity
+from harness.model import Burst, ContainerSpec, Growth, Limits, Outcome, Point, Status
+from harness.plan.axes import Options
 from tests.docker.measuring import CPU_TOLERANCE, RATIO_TOLERANCE, execute
 
 pytestmark = pytest.mark.engine
@@ -41,12 +44,14 @@ def test_quota_and_the_gaps_that_it_makes(engine: DockerEngine) -> None:
     for point, quota_s in (("quota=25000", 0.025), ("quota=50000", 0.050)):
         assert abs(found.error(point)) <= CPU_TOLERANCE
         gap_s = 0.1 - quota_s / cpus
-        assert found.metric(point, "gap_s") == pytest.approx(gap_s, abs=2 * host.tick_ns() / 1e9)
+        assert found.metric(point, "gap_s") == pytest.approx(
+            gap_s, abs=2 * identity.tick_ns() / 1e9
+        )
         assert found.metric(point, "throttled_share") > 0.9
 
 
 def test_the_ratio_of_a_period_is_kept_from_a_tick_on(engine: DockerEngine) -> None:
-    short = max(1000, 5 * host.tick_ns() // 1000)
+    short = max(1000, 5 * identity.tick_ns() // 1000)
     found = execute(engine, "period", Options(values=f"{short},100000", duration_s=2.0, repeats=3))
     for point in (f"period={short}", "period=100000"):
         assert abs(found.error(point)) <= CPU_TOLERANCE
@@ -65,11 +70,15 @@ def test_a_cpuset_is_used_and_nothing_outside_it(engine: DockerEngine) -> None:
 class AnotherCpu(DockerEngine):
     """A product made wrong on purpose: the container may run beside its cpuset."""
 
-    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+    def create(
+        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float, together: int = 1
+    ) -> Container:
         wrong = dataclasses.replace(
             spec, limits=dataclasses.replace(spec.limits, cpuset_cpus="0-1")
         )
-        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
+        return super().create(
+            name=name, run=run, spec=wrong, deadline_s=deadline_s, together=together
+        )
 
 
 def test_a_cpuset_that_leaks_is_found(engine_connection: Connection) -> None:
@@ -103,17 +112,21 @@ def test_shares_cap_no_lone_container(engine: DockerEngine) -> None:
 class SwappedShares(DockerEngine):
     """A product made wrong on purpose: each container gets the shares of the other."""
 
-    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+    def create(
+        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float, together: int = 1
+    ) -> Container:
         other = {1024: 512, 512: 1024}[spec.limits.cpu_shares or 0]
         wrong = dataclasses.replace(spec, limits=dataclasses.replace(spec.limits, cpu_shares=other))
-        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
+        return super().create(
+            name=name, run=run, spec=wrong, deadline_s=deadline_s, together=together
+        )
 
 
 def test_swapped_shares_are_found_by_the_ratio_and_by_the_read_back(
     engine_connection: Connection,
 ) -> None:
     swapped = SwappedShares(engine_connection)
-    found = execute(swapped, "shares", Options(values="1024:512", duration_s=1.0, repeats=5))
+    found = execute(swapped, "shares", Options(values="1024:512", duration_s=2.0, repeats=3))
     verdict = found.verdict("shares=1024:512", "ratio")
     assert verdict.status is Status.DEVIATES, verdict.reason
     assert "requested 1024, the engine holds 512" in verdict.reason
@@ -138,14 +151,19 @@ def test_the_least_memory_is_met_unless_the_runtime_itself_found_no_room(
 ) -> None:
     """On v2 runc's own start is charged more: at 6 MiB every other container does not start.
 
-    At 8 MiB it was one of some thirty.
+    At 8 MiB it was one of some thirty. And one dies now and then between its start and its being
+    ready, when nobody tells of what: its cgroup is gone with it, and the engine does not say.
     """
     v2 = engine.facts().cgroup_version == 2
     found = execute(engine, "memory", Options(values="6m,8m", repeats=5))
+    untold = {
+        Outcome.NOT_STARTED: "stopped process",
+        Outcome.FAILED: "does not tell whether it was killed for memory",
+    }
     for record in found.records:
-        started = record.outcome is not Outcome.NOT_STARTED
-        assert record.outcome is Outcome.OOM_KILLED or not started
-        assert started or (v2 and "stopped process" in (record.failure or ""))
+        if record.outcome is not Outcome.OOM_KILLED:
+            assert v2
+            assert untold[record.outcome] in (record.failure or "")
     for point in ("memory=6m", "memory=8m"):
         if Outcome.OOM_KILLED in found.outcomes(point):
             assert abs(found.error(point, "reached_bytes")) <= 1 * MIB
@@ -166,7 +184,7 @@ def one_point(spec: ContainerSpec) -> Iterable[Point]:
 
 
 def test_a_killed_pid_1_is_an_outcome_too(engine: DockerEngine) -> None:
-    grower = Workload(name="memory", target_bytes=64 * MIB, victim="self")
+    grower = Growth(target_bytes=64 * MIB, victim="self")
     spec = ContainerSpec(
         limits=Limits(memory_bytes=16 * MIB, memory_swap_bytes=16 * MIB), workload=grower
     )
@@ -198,10 +216,14 @@ def test_memory_and_swap_together(engine: DockerEngine, swap: int) -> None:
 class NoSwapLimit(DockerEngine):
     """A product made wrong on purpose: it drops --memory-swap, so that swap is given unasked."""
 
-    def create(self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float) -> Container:
+    def create(
+        self, *, name: str, run: str, spec: ContainerSpec, deadline_s: float, together: int = 1
+    ) -> Container:
         limits = dataclasses.replace(spec.limits, memory_swap_bytes=None)
         wrong = dataclasses.replace(spec, limits=limits)
-        return super().create(name=name, run=run, spec=wrong, deadline_s=deadline_s)
+        return super().create(
+            name=name, run=run, spec=wrong, deadline_s=deadline_s, together=together
+        )
 
 
 def test_a_missing_swap_limit_is_found(engine_connection: Connection, swap: int) -> None:
@@ -283,7 +305,7 @@ def test_a_tighter_quota_above_is_what_the_law_promises(above: Above) -> None:
     assert effective.cpus_period_us == 200_000
     # Five of its periods are a second.
     short = execute(above.engine, "cpuset", Options(values="0", duration_s=0.5, repeats=1))
-    assert "the window holds 2.5 quota periods" in (short.records[0].invalid or "")
+    assert "quota periods: too few to judge a quota" in (short.records[0].invalid or "")
     # v1 refuses a share of time that is larger than the parent's (kernel/sched/core.c,
     # tg_cfs_schedulable_down), v2 takes the smaller one.
     larger = execute(above.engine, "cpu", Options(values="1", duration_s=3.0, repeats=1))
@@ -322,9 +344,7 @@ def test_a_cap_of_swap_above_is_where_the_law_lets_it_end(above: Above, swap: in
 def test_bursts_are_throttled_though_their_mean_is_far_below_the_limit(
     engine: DockerEngine,
 ) -> None:
-    options = Options(
-        values="0.2,1", duration_s=3.0, repeats=3, workload="burst", cost_us=20_000, rate_hz=5
-    )
+    options = Options(values="0.2,1", duration_s=3.0, repeats=3, workload=Burst(rate_hz=5))
     found = execute(engine, "cpu", options)
     tight, wide = "cpus=0.2", "cpus=1"
     assert found.metric(tight, "cpus") < 0.15

@@ -66,11 +66,12 @@ def main() -> int:
 _CPU = "tests/docker/test_sweep_cpu.py"
 ESSENTIAL = (
     "tests/docker/test_sweep_limits.py",
+    "tests/docker/test_sweep_io.py",
     "tests/docker/test_kernel.py",
     f"{_CPU}::test_a_quota_five_percent_off_is_found_by_its_numbers_and_by_the_read_back",
     f"{_CPU}::test_the_wrong_containers_cgroup_is_rejected",
 )
-"""What differs from host to host: every limit against its law. Seven minutes under emulation."""
+"""What differs from host to host: every limit against its law. Ten minutes under emulation."""
 
 
 def pytest_command(arguments: list[str], *, everything: bool) -> list[str]:

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.markers import Marker
+
 ROOT = Path(__file__).parents[2]
 SUITES = ("bookworm", "forky")
 """Those that were built and booted; Debian's other names may do as well."""
@@ -27,8 +29,10 @@ SUITES = ("bookworm", "forky")
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
     "systemd-sysv", "udev", "dbus", "docker.io", "iptables", "podman", "crun", "python3",
-    "stress-ng", "busybox-static", "linux-image-cloud-amd64",
+    "docker-registry", "stress-ng", "fio", "procps", "busybox-static", "linux-image-cloud-amd64",
 )  # fmt: skip
+OF_SUITE = {"forky": ("docker-cli",)}
+"""What bookworm has in its package of the engine."""
 TOOLS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-system-x86_64": "qemu-system-x86"}
 """What must be on the host, and Debian's packages of it."""
 
@@ -116,8 +120,9 @@ def _build(suite: str, folder: Path, say: Callable[[str], None]) -> None:
     left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man")]
     # A mirror may lag behind a suite that moves daily. Its signature is checked all the same.
     late = "--aptopt=Acquire::Check-Valid-Until false"
+    packages = ",".join((*PACKAGES, *OF_SUITE.get(suite, ())))
     _run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", late,
-          f"--include={','.join(PACKAGES)}", *left_out, suite, str(root), MIRROR])  # fmt: skip
+          f"--include={packages}", *left_out, suite, str(root), MIRROR])  # fmt: skip
     _add_dependencies(root, folder)
     _configure(root)
     say(f"Writing the disk: {_versions(root)}.")
@@ -144,6 +149,18 @@ def _versions(root: Path) -> str:
     return ", ".join(found)
 
 
+def wanted_by(lock: str, python: str) -> str:
+    """Of a lock file what another Python of Linux wants; pip goes by the one that it runs in."""
+    target = {"python_version": python, "python_full_version": f"{python}.0"}
+    kept = []
+    for block in re.split(r"\n(?=[A-Za-z0-9])", lock):
+        name, _, rest = block.partition(" \\\n")
+        named, _, marker = name.partition(" ; ")
+        if not marker or Marker(marker).evaluate(target):
+            kept.append(f"{named} \\\n{rest}" if rest else block)
+    return "\n".join(kept)
+
+
 def _add_dependencies(root: Path, folder: Path) -> None:
     """A virtual environment at ``ENVIRONMENT``, filled and compiled here: the machine is slow."""
     inside = ["chroot", str(root), "python3"]
@@ -153,11 +170,14 @@ def _add_dependencies(root: Path, folder: Path) -> None:
     site = environment / "lib" / f"python{python}" / "site-packages"
     platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in (28, 27, 24, 17, 12, 5)]
     abis = [f"--abi={name}" for name in (f"cp{python.replace('.', '')}", "abi3", "none")]
+    requirements = folder / "requirements"
+    requirements.write_text(wanted_by((ROOT / "requirements-dev.lock").read_text(), python))
     _run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
          "--root-user-action=ignore", "--no-compile", "--require-hashes", "--only-binary=:all:",
+         "--ignore-requires-python",  # pip means the one that it runs in; the lock knows the other
          f"--python-version={python}", "--implementation=cp", *abis, *platforms,
-         "--target", str(site), "--requirement", str(ROOT / "requirements-dev.lock")],
+         "--target", str(site), "--requirement", str(requirements)],
         TMPDIR=str(folder),  # pip moves from there to the target
     )  # fmt: skip
     (site / "limitbench.pth").write_text(f"{CHECKOUT}\n")
@@ -166,7 +186,7 @@ def _add_dependencies(root: Path, folder: Path) -> None:
     for name in ("python", "python3"):
         (environment / "bin" / name).symlink_to("/usr/bin/python3")
     bench = environment / "bin" / "bench"
-    bench.write_text(f"#!{ENVIRONMENT}/bin/python\nfrom harness.cli import main\n\nmain()\n")
+    bench.write_text(f"#!{ENVIRONMENT}/bin/python\nfrom harness.__main__ import main\n\nmain()\n")
     bench.chmod(0o755)
     # Some packages carry files for other Pythons, which are no fault here.
     subprocess.run(
@@ -221,7 +241,7 @@ _MASKED = (
     "fstrim.timer", "man-db.timer", "systemd-tmpfiles-clean.timer", "getty@tty1.service",
     "serial-getty@ttyS0.service", "systemd-networkd-wait-online.service",
     "podman.socket", "podman.service", "podman-restart.service", "podman-auto-update.timer",
-    "podman-clean-transient.service",
+    "podman-clean-transient.service", "docker-registry.service",
 )  # fmt: skip
 
 

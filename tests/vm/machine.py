@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.engine.image import probe_binary
+from harness.engine.image import hand_binary, probe_binary
 from tests.vm.image import ROOT, Image, VmError
 
 CPUS = 2
@@ -117,7 +117,8 @@ def _pack(archive: Path, job: Job, environment: Mapping[str, str]) -> None:
             if os.path.lexists(ROOT / name):  # else it was deleted, and git does not know yet
                 tar.add(ROOT / name, name, recursive=False)
         # Where a wheel carries it: the machine needs no compiler.
-        tar.add(probe_binary("x86_64").path, "workloads/probe/bin/probe-x86_64")
+        for one in (probe_binary("x86_64"), hand_binary("x86_64")):
+            tar.add(one.path, f"workloads/{one.program}/bin/{one.program}-x86_64")
         if job.given is not None:
             tar.add(job.given, job.given.name)
         for name, text in ((".vm/command", script), (".vm/environment", exports)):

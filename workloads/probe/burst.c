@@ -4,6 +4,7 @@
  * A piece's response time runs from the moment it was due, not from when a thread got to it: else
  * a load that is held up would not count those that had to wait (coordinated omission). */
 #include "probe.h"
+#include "where.h"
 
 #include <string.h>
 #include <sys/prctl.h>
@@ -14,7 +15,8 @@ enum {
 };
 
 struct worker {
-    OWN_LINES uint64_t t_start_ns; /* when this thread took its edges */
+    OWN_LINES struct whereabouts where; /* counted in chunks */
+    uint64_t t_start_ns; /* when this thread took its edges */
     uint64_t t_end_ns;
     uint64_t cpu_at_start_ns;
     uint64_t cpu_ns;
@@ -23,7 +25,7 @@ struct worker {
     enum { BEFORE, INSIDE, BEHIND } place; /* in the window */
 };
 
-static struct worker workers[MAX_THREADS];
+static struct worker *workers;
 
 enum arrivals { FIXED, POISSON };
 static const char *const arrivals_names[] = {"fixed", "poisson", NULL};
@@ -39,49 +41,22 @@ static struct {
     struct scale scale;
 } load;
 
-static uint64_t due_offset_ns[MAX_PIECES + 1]; /* from "go"; of Poisson arrivals only */
-static uint64_t response_ns[MAX_PIECES];       /* of the window's pieces; 0: not finished */
+static uint64_t *due_offset_ns; /* MAX_PIECES + 1 of them, from "go"; of Poisson arrivals only */
+static uint64_t *response_ns;   /* MAX_PIECES, of the window's pieces; 0: not finished */
 
 static OWN_LINES _Atomic uint64_t next_piece;
 
 /* --- when pieces are due --- */
 
-/* splitmix64: any seed will do. */
-static uint64_t random_bits(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-/* An interval of the exponential distribution, by von Neumann's method, which takes comparisons
- * alone: the same integers whatever the C library. The first number of a run of falling ones is
- * the fraction if the run is of odd length; each run of even length adds 1. */
-static uint64_t random_interval_ns(uint64_t *state)
-{
-    for (uint64_t whole = 0;; whole++) {
-        uint64_t first = random_bits(state) >> 32, last = first, next;
-        bool odd = true;
-        while ((next = random_bits(state) >> 32) < last) {
-            last = next;
-            odd = !odd;
-        }
-        if (odd)
-            return (whole * NS_PER_S + (first * NS_PER_S >> 32)) / load.rate_hz;
-    }
-}
-
 /* Poisson arrivals repeat from where the schedule ends: that is after the window. */
 static uint64_t due_ns(uint64_t piece)
 {
-    uint64_t offset_ns;
     if (load.arrivals == FIXED)
-        offset_ns = piece / load.rate_hz * NS_PER_S +
-                    piece % load.rate_hz * NS_PER_S / load.rate_hz;
-    else
-        offset_ns = piece / load.scheduled * due_offset_ns[load.scheduled - 1] +
-                    due_offset_ns[piece % load.scheduled];
+        return load.go_ns + piece / load.rate_hz * NS_PER_S +
+               piece % load.rate_hz * NS_PER_S / load.rate_hz;
+    uint64_t again = piece / load.scheduled, offset_ns = due_offset_ns[piece % load.scheduled];
+    if (again > 0) /* while they are counted there is no last one */
+        offset_ns += again * due_offset_ns[load.scheduled - 1];
     return load.go_ns + offset_ns;
 }
 
@@ -92,7 +67,7 @@ static void schedule_pieces(uint64_t warmup_ns, uint64_t duration_ns)
     load.scheduled = UINT64_MAX; /* none repeats while they are counted */
     for (;; piece++) {
         if (load.arrivals == POISSON)
-            due_offset_ns[piece] = sum_ns += random_interval_ns(&state);
+            due_offset_ns[piece] = sum_ns += random_interval_ns(&state, load.rate_hz);
         uint64_t offset_ns = due_ns(piece); /* go_ns is still 0 */
         if (offset_ns >= warmup_ns + duration_ns)
             break;
@@ -137,6 +112,8 @@ static bool do_piece(struct worker *self)
         uint64_t from_ns = look(self);
         do {
             self->sink = work_steps(self->sink, CHUNK_STEPS);
+            if (self->place == INSIDE)
+                count_unit(&self->where);
             if (must_stop())
                 return false;
         } while (look(self) - from_ns < left_ns);
@@ -150,6 +127,7 @@ static bool do_piece(struct worker *self)
 static void *work_thread(void *argument)
 {
     struct worker *self = argument;
+    watch_cpu(&self->where);
     park();
     for (;;) {
         uint64_t piece = atomic_fetch_add_explicit(&next_piece, 1, memory_order_relaxed);
@@ -245,11 +223,14 @@ static void report_burst(size_t threads, uint64_t stop_ns)
     print_numbers("response_edges_ns", load.scale.edges_ns, load.scale.bins + 1);
     print_numbers("response_histogram", histogram, load.scale.bins);
     printf(",\"threads\":[");
-    for (size_t i = 0; i < threads; i++)
+    for (size_t i = 0; i < threads; i++) {
         printf("%s{\"t_start_ns\":%" PRIu64 ",\"t_end_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64
-               ",\"pieces\":%" PRIu64 "}",
+               ",\"pieces\":%" PRIu64,
                i > 0 ? "," : "", workers[i].t_start_ns, workers[i].t_end_ns, workers[i].cpu_ns,
                workers[i].pieces);
+        print_cpus(&workers[i].where);
+        printf("}");
+    }
     printf("]}\n");
     flush_output();
 }
@@ -287,6 +268,9 @@ int burst(int count, char **arguments)
     install_deadline(deadline_s);
     make_scale(&load.scale, 10 * NS_PER_US);
     prctl(PR_SET_TIMERSLACK, 1); /* ns, of the threads too: else they sleep up to 50 us too long */
+    workers = own_memory(threads * sizeof *workers);
+    due_offset_ns = own_memory((MAX_PIECES + 1) * sizeof *due_offset_ns);
+    response_ns = own_memory(MAX_PIECES * sizeof *response_ns);
     for (size_t i = 0; i < threads; i++) {
         memset(&workers[i], 0, sizeof workers[i]); /* touches it */
         workers[i].sink = i + 1; /* any seed but 0, xorshift's fixed point */

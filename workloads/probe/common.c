@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -35,6 +36,18 @@ void misuse(const char *format, ...)
     va_start(arguments, format);
     fputs(usage, stderr);
     end_with_reason(EXIT_USAGE, format, arguments);
+}
+
+/* Between pages that nobody may touch: what reads beside it ends there each time, and not only where
+ * nothing happens to lie. */
+void *own_memory(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) / page * page;
+    char *found =
+        mmap(NULL, whole + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (found == MAP_FAILED || mprotect(found + page, whole, PROT_READ | PROT_WRITE) != 0)
+        fail(EXIT_SYSTEM, "no memory for %zu bytes: %s", bytes, strerror(errno));
+    return found + page;
 }
 
 static void on_signal(int signal_number)
@@ -196,6 +209,14 @@ void print_numbers(const char *name, const uint64_t *numbers, size_t count)
     for (size_t i = 0; i < count; i++)
         printf("%s%" PRIu64, i > 0 ? "," : "", numbers[i]);
     putchar(']');
+}
+
+void print_instant(const char *name, uint64_t ns)
+{
+    if (ns == 0)
+        printf(",\"%s\":null", name);
+    else
+        printf(",\"%s\":%" PRIu64, name, ns);
 }
 
 /* --- sleeping --- */

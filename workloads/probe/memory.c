@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/magic.h>
@@ -23,11 +21,11 @@ enum {
     MAX_PATH_BYTES = 4096
 };
 
-enum kind { ANON, ON_DISK, TMPFS };
-static const char *const kind_names[] = {"anon", "file", "tmpfs", NULL};
+enum kind { ANON, ON_DISK, TMPFS, MIXED };
+static const char *const kind_names[] = {"anon", "file", "tmpfs", "mixed", NULL};
 
-enum victim { CHILD, SELF };
-static const char *const victim_names[] = {"child", "self", NULL};
+enum victim { CHILD, SELF, RIVAL };
+static const char *const victim_names[] = {"child", "self", "rival", NULL};
 
 static struct {
     enum kind kind;
@@ -35,10 +33,9 @@ static struct {
     const char *path;
     uint64_t deadline_s;
     uint64_t page_bytes, target_bytes, step_bytes; /* whole pages */
-    char *pages; /* anon */
-    int file;    /* the other kinds */
-    int told, tells; /* the two ends of a pipe: a byte when the victim is ready, one when it is
-                      * done; the end where it is gone */
+    char *pages; /* anon, mixed */
+    int file;    /* the other kinds, mixed too */
+    int told;
 } setup;
 
 /* Shared with the child. Each field is written by the victim, but for what comes with "go". */
@@ -60,11 +57,18 @@ static struct progress {
 #define SET(field, value) atomic_store_explicit(&progress->field, value, memory_order_relaxed)
 #define GET(field) atomic_load_explicit(&progress->field, memory_order_relaxed)
 
+/* Whether a page is memory of the victim's own. Of mixed ones every other is, so that at a limit
+ * there is as much of either kind to be taken back. */
+static bool is_anon(uint64_t offset)
+{
+    return setup.kind == ANON || (setup.kind == MIXED && offset / setup.page_bytes % 2 == 0);
+}
+
 /* Takes the page at the offset: 0, or errno. Each page is of its own content and none is all one
  * value, which zswap would not have to store. */
 static int take_page(uint64_t offset)
 {
-    if (setup.kind == ANON) {
+    if (is_anon(offset)) {
         *(volatile uint64_t *)(setup.pages + offset) = offset + 1;
         return 0;
     }
@@ -110,8 +114,19 @@ static bool grow(void)
     return touched == setup.target_bytes;
 }
 
-/* Changes pages of the working set, one after the other in an order that looks like chance, each
- * once before any comes twice.
+/* Works on one page again: changes it, or reads it where the page cache is what is wanted while
+ * the victim's own memory lies idle. 0, or errno. */
+static int use_page(uint64_t number)
+{
+    uint64_t offset = number * setup.page_bytes, word;
+    if (setup.kind == MIXED)
+        return pread(setup.file, &word, sizeof word, (off_t)offset) < 0 ? errno : 0;
+    *(volatile uint64_t *)(setup.pages + offset) += 1;
+    return 0;
+}
+
+/* Uses pages of the working set, one after the other in an order that looks like chance, each
+ * once before any comes twice; of mixed ones those of the page cache.
  *
  * The order is that of a linear congruential generator of full period, less the numbers that are
  * no page's. It is another in each round: in the same one, pages would lie in the swap in the
@@ -119,7 +134,8 @@ static bool grow(void)
  * The clock is read after every page. */
 static void churn(void)
 {
-    uint64_t pages = setup.target_bytes / setup.page_bytes, mask = 1;
+    uint64_t stride = setup.kind == MIXED ? 2 : 1;
+    uint64_t pages = setup.target_bytes / setup.page_bytes / stride, mask = 1;
     while (mask < pages)
         mask = mask * 2;
     mask--;
@@ -130,7 +146,11 @@ static void churn(void)
         do
             page = (page * UINT64_C(6364136223846793005) + increment) & mask;
         while (page >= pages);
-        *(volatile uint64_t *)(setup.pages + page * setup.page_bytes) += 1;
+        int error = use_page(page);
+        if (error != 0) {
+            SET(error, error);
+            break;
+        }
         if (++changed % pages == 0)
             increment += 2;
 
@@ -145,12 +165,6 @@ static void churn(void)
     }
 }
 
-static void tell(void)
-{
-    while (write(setup.tells, "", 1) < 0 && errno == EINTR)
-        ;
-}
-
 static void be_victim(void)
 {
     while (atomic_load_explicit(&progress->released, memory_order_acquire) == 0 && !must_stop())
@@ -159,7 +173,7 @@ static void be_victim(void)
         sleep_while(&stopped, 0, progress->start_ns);
     if (must_stop())
         return;
-    if (grow() && setup.kind == ANON)
+    if (grow() && (setup.kind == ANON || setup.kind == MIXED))
         churn();
     if (!must_stop())
         tell();
@@ -172,32 +186,15 @@ static void *victim_thread(void *unused)
     return unused;
 }
 
-/* The child's life. It ends with its parent, by the deadline, by the OOM killer, which is made to
- * choose it, or by SIGTERM from the parent: of default action, and no other signal of ours, so
- * that how it ended says who ended it. */
-__attribute__((noreturn)) static void be_child(pid_t parent)
+static void be_child(void)
 {
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGALRM, SIG_DFL);
-    start_deadline_timer(setup.deadline_s);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(EXIT_NO_GO);
-    close(setup.told);
-
-    /* To raise one's own takes no privilege. Of two processes the OOM killer would take the
-     * larger, but file and tmpfs pages make neither of them large. */
-    int adjustment = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (adjustment >= 0) {
-        SET(first_for_oom, write(adjustment, "1000", 4) == 4);
-        close(adjustment);
-    }
+    /* A rival keeps the adjustment of its container: it is what decides between containers. */
+    if (setup.victim == CHILD)
+        SET(first_for_oom, be_first_for_oom());
     touch_stack();
     memset(progress->step_ns, 0, sizeof progress->step_ns); /* maps it here as well */
     tell();
     be_victim();
-    for (;;) /* and holds what it took */
-        pause();
 }
 
 /* --- the parent --- */
@@ -219,6 +216,7 @@ static void open_file(void)
     if (setup.file < 0)
         fail(EXIT_SYSTEM, "no file in %s: %s", setup.path, strerror(errno));
     unlink(name); /* so that nothing is left, however we end */
+    posix_fadvise(setup.file, 0, 0, POSIX_FADV_RANDOM); /* pages are read as they are asked for */
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an errno like the others */
 }
 
@@ -241,15 +239,11 @@ static pid_t start_victim(void)
     if (progress == MAP_FAILED)
         fail(EXIT_SYSTEM, "no shared memory: %s", strerror(errno));
     memset(progress, 0, sizeof *progress); /* touches it */
-    if (setup.kind == ANON)
+    if (setup.kind == ANON || setup.kind == MIXED)
         reserve_pages();
-    else
+    if (setup.kind != ANON)
         open_file();
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        fail(EXIT_SYSTEM, "no pipe: %s", strerror(errno));
-    setup.told = ends[0];
-    setup.tells = ends[1];
+    setup.told = open_tells();
     touch_stack();
 
     if (setup.victim == SELF) {
@@ -257,38 +251,11 @@ static pid_t start_victim(void)
         release_threads();
         return 0;
     }
-    pid_t parent = getpid(), child = fork();
-    if (child < 0)
-        fail(EXIT_SYSTEM, "no child: %s", strerror(errno));
-    if (child == 0)
-        be_child(parent);
-    close(setup.tells);
+    pid_t child = start_child(setup.deadline_s, be_child);
     if (setup.kind != ANON)
         close(setup.file); /* its pages go with the child */
-    char byte;
-    ssize_t got;
-    while ((got = read(setup.told, &byte, 1)) < 0 && errno == EINTR)
-        ;
-    if (got != 1)
-        fail(EXIT_SYSTEM, "the child was gone before it was ready");
+    await_child();
     return child;
-}
-
-/* Waits for the child's end, and returns the signal that brought it, or 0. */
-static int end_of(pid_t child)
-{
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-}
-
-static void print_instant(const char *name, uint64_t ns)
-{
-    if (ns == 0)
-        printf(",\"%s\":null", name);
-    else
-        printf(",\"%s\":%" PRIu64, name, ns);
 }
 
 static void report_memory(bool complete, bool killed, int ending_signal)
@@ -347,15 +314,16 @@ static void read_options(int count, char **arguments)
         misuse("--target and --deadline are needed");
     if (setup.kind == ANON && setup.path != NULL)
         misuse("--path is for --kind file and --kind tmpfs");
-    if (setup.kind == ON_DISK && setup.path == NULL)
-        misuse("--kind file needs --path");
+    if ((setup.kind == ON_DISK || setup.kind == MIXED) && setup.path == NULL)
+        misuse("--kind %s needs --path", kind_names[setup.kind]);
     if (setup.path == NULL)
         setup.path = "/dev/shm";
 
     setup.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     if (setup.page_bytes > MAX_PAGE_BYTES)
         fail(EXIT_SYSTEM, "pages of %" PRIu64 " bytes", setup.page_bytes);
-    setup.target_bytes = round_up(setup.target_bytes, setup.page_bytes);
+    uint64_t least = setup.kind == MIXED ? 2 * setup.page_bytes : setup.page_bytes;
+    setup.target_bytes = round_up(setup.target_bytes, least);
     uint64_t least_step = (setup.target_bytes + MAX_STEPS - 1) / MAX_STEPS;
     if (setup.step_bytes < least_step)
         setup.step_bytes = least_step;
@@ -382,8 +350,7 @@ int memory(int count, char **arguments)
     bool complete = !read_stop(setup.told), killed = false;
     int ending_signal = 0;
     if (complete) {
-        char byte;
-        if (read(setup.told, &byte, 1) != 1) {
+        if (!was_told()) {
             ending_signal = end_of(child);
             killed = ending_signal != 0;
             child = 0;

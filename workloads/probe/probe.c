@@ -10,13 +10,24 @@
 const char usage[] =
     "usage: probe spin --threads N --deadline SECONDS [--gap-us MICROSECONDS]\n"
     "       probe memory --target BYTES --deadline SECONDS [--step BYTES]\n"
-    "                    [--kind anon|file|tmpfs] [--path DIR] [--victim child|self]\n"
+    "                    [--kind anon|file|tmpfs|mixed] [--path DIR] [--victim child|self]\n"
     "       probe burst --threads N --deadline SECONDS --cost-us MICROSECONDS --rate HZ\n"
     "                   [--arrivals fixed|poisson] [--seed N]\n"
+    "       probe io --block BYTES --file BYTES --path DIR --deadline SECONDS\n"
+    "                [--operation write|read|files] [--way direct|buffered|fsync]\n"
+    "                [--order sequential|random] [--depth N] [--rate HZ] [--seed N]\n"
+    "                [--existing NAME]\n"
+    "       probe take --kind process|thread|descriptor|lock|stack|file|cpu --most N\n"
+    "                  --deadline SECONDS [--path DIR]\n"
     "       probe sample --root DIR --id ID --rate HZ --tick HIERARCHY:FILE --deadline SECONDS\n"
     "                    [--detail HIERARCHY:FILE] [--detail-every TICKS]\n"
     "                    [--up HIERARCHY:FILE] [--host PATH] [--keep-off CPU]\n"
     "                    [--inner FOLDER/FILE]\n"
+    "       probe ask --port PORT --deadline SECONDS [--protocol http|redis] [--path PATH]\n"
+    "                 [--ready-path PATH | --ready-tcp] [--ready-s SECONDS] [--rate HZ [--to-rate HZ]]\n"
+    "                 [--arrivals fixed|poisson] [--connections N] [--seed N]\n"
+    "                 [--keys N] [--value-bytes N] [--writes PERCENT]\n"
+    "       probe run --deadline SECONDS -- PROGRAM [ARGUMENT]...\n"
     "       probe --version | --help\n";
 
 static const struct {
@@ -26,7 +37,11 @@ static const struct {
     {"spin", spin},
     {"memory", memory},
     {"burst", burst},
+    {"take", take},
     {"sample", sample},
+    {"io", io},
+    {"ask", ask},
+    {"run", run},
 };
 
 int main(int count, char **arguments)

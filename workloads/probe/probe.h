@@ -1,7 +1,8 @@
 /* What the parts of the probe share. The contract with the outside is in ../README.md.
  *
  * probe.c is the command line, common.c the protocol, the deadline and the numbers of reports,
- * threads.c the threads of a load; each mode has a file of its own.
+ * threads.c the threads of a load, child.c a child that may be killed, latencies.c what took how
+ * long; each mode has a file of its own.
  *
  * The probe is linked statically, since its image holds nothing else, and must build without a
  * warning with GCC on glibc and with Clang on musl.
@@ -17,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 #include <time.h>
 
 #define VERSION 1 /* of the protocol and of the reports */
@@ -37,7 +39,11 @@ enum {
 int spin(int count, char **arguments);
 int memory(int count, char **arguments);
 int burst(int count, char **arguments);
+int take(int count, char **arguments);
 int sample(int count, char **arguments);
+int io(int count, char **arguments);
+int ask(int count, char **arguments);
+int run(int count, char **arguments);
 
 extern const char usage[];
 
@@ -48,6 +54,11 @@ __attribute__((noreturn, format(printf, 2, 3))) void fail(int code, const char *
 
 /* The same for a command line that cannot be carried out, after the usage. */
 __attribute__((noreturn, format(printf, 1, 2))) void misuse(const char *format, ...);
+
+/* So many bytes, zero, aligned as pages are. What is large comes from here and is not static: where
+ * huge pages are the rule, the C library's first touch of a .bss that has room for one takes all of
+ * its 2 MiB, in every mode, before main() can say no. A container of 6 MiB has a third less then. */
+void *own_memory(size_t bytes);
 
 /* The next option's value of `struct option`, -1 behind the last. Anything else is misuse. */
 int next_option(int count, char **arguments, const struct option *options);
@@ -77,6 +88,9 @@ void flush_output(void);
 /* ,"name":[numbers] */
 void print_numbers(const char *name, const uint64_t *numbers, size_t count);
 
+/* ,"name":ns, or null for 0 */
+void print_instant(const char *name, uint64_t ns);
+
 static inline const char *json_bool(bool value) { return value ? "true" : "false"; }
 
 static inline uint64_t clock_ns(clockid_t clock)
@@ -94,7 +108,7 @@ void sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns);
 /* Sets the word and wakes all that sleep on it. */
 void set_and_wake(_Atomic uint32_t *word, uint32_t value);
 
-enum { MAX_BINS = 56 }; /* the least first edge, 10 us, takes 52 bins */
+enum { MAX_BINS = 64 }; /* the least first edge, 1 us, takes 60 bins */
 
 struct scale {
     uint64_t edges_ns[MAX_BINS + 1];
@@ -106,6 +120,54 @@ void make_scale(struct scale *scale, uint64_t first_ns);
 
 /* Bin i is edges[i] <= ns < edges[i + 1]; the first also holds all below, the last all above. */
 size_t bin_of(const struct scale *scale, uint64_t ns);
+
+/* --- latencies.c --- */
+
+enum { FINE_BITS = 7 };             /* 128 bins from each power of two to the next: 0.8 % */
+#define FINE_BINS (31 << FINE_BITS) /* up to 137 s */
+
+struct latencies {
+    uint64_t count, max_ns;
+    uint32_t fine[FINE_BINS]; /* for the quantiles */
+    uint64_t histogram[MAX_BINS];
+};
+
+void count_latency(struct latencies *took, const struct scale *scale, uint64_t ns);
+void add_latencies(struct latencies *sum, const struct latencies *more);
+
+/* The nearest rank, up to the end of its fine bin; 0 where there is nothing. */
+uint64_t latency_quantile(const struct latencies *took, uint64_t per_mille);
+
+/* ,"latency_p50_ns":ns and so on, each null where there is nothing, and the histogram */
+void print_latencies(const struct latencies *took, const struct scale *scale);
+
+uint64_t random_bits(uint64_t *state);
+
+/* An interval of the exponential distribution, whose mean is that of the rate. */
+uint64_t random_interval_ns(uint64_t *state, uint64_t rate_hz);
+
+/* --- child.c: a child that takes what may end it --- */
+
+/* Makes the pipe by which it tells, before it is made: the descriptor that is to be heard. */
+int open_tells(void);
+
+/* Begins the child's life, which may return: then it holds what it took. */
+pid_t start_child(uint64_t deadline_s, void (*life)(void));
+
+/* Returns once it has told that it is ready. */
+void await_child(void);
+
+/* In the child: it is ready, or it is done. */
+void tell(void);
+
+/* Whether it told something; false where it is gone. */
+bool was_told(void);
+
+/* In the child: makes it the OOM killer's first choice; false where it may not. */
+bool be_first_for_oom(void);
+
+/* Waits for its end: the signal that brought it, or 0. */
+int end_of(pid_t child);
 
 /* --- threads.c --- */
 

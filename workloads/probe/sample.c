@@ -20,7 +20,7 @@
 
 enum {
     MAX_IDS = 64,
-    MAX_NAMES = 32,     /* of each list of files */
+    MAX_NAMES = 64,     /* of each list of files */
     MAX_DEPTH = 16,     /* of a container's folder below its hierarchy's root */
     MAX_PATH_BYTES = 4096,
     TICK_BYTES = 1024,         /* of a file that is read at every tick */

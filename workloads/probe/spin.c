@@ -1,14 +1,11 @@
 /* spin: full load on N threads, and every gap in it. */
 #include "probe.h"
+#include "where.h"
 
-#include <sched.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum {
     UNIT_STEPS = 1000, /* one unit is 1 to 5 us */
-    MAX_CPUS = 256,    /* that the units of one thread are told apart by */
     MAX_LISTED = 4096, /* gaps, all threads together */
     MAX_LISTED_A_THREAD = 1024
 };
@@ -18,22 +15,8 @@ struct gap {
     uint64_t length_ns;
 };
 
-struct cpu_count {
-    int cpu;
-    uint64_t units;
-};
-
-/* The struct rseq of linux/rseq.h as it was at first, in kernel 4.18: all later ones take it. */
-struct rseq_area {
-    uint32_t cpu_id_start;
-    volatile uint32_t cpu_id; /* the kernel writes it; negative: not registered */
-    uint64_t critical_section;
-    uint32_t flags;
-    uint32_t unused[3];
-};
-
 struct spinner {
-    OWN_LINES struct rseq_area rseq;
+    OWN_LINES struct whereabouts where;
     uint64_t t_start_ns; /* when this thread took its edges */
     uint64_t t_end_ns;
     uint64_t cpu_ns;
@@ -45,13 +28,10 @@ struct spinner {
     uint64_t histogram[MAX_BINS];
     uint64_t sink; /* the work's result: kept, so that the work is */
     bool complete;
-    size_t cpus_met;
-    struct cpu_count *here; /* of cpus: where the thread was last */
-    struct cpu_count cpus[MAX_CPUS + 1]; /* in the order met; the last one is for all others */
 };
 
 /* Static, so that nothing is allocated; of it only what N threads need is ever touched. */
-static struct spinner spinners[MAX_THREADS];
+static struct spinner *spinners;
 static struct gap listed_gaps[MAX_LISTED];
 
 /* Written before the threads are released and only read after. */
@@ -64,38 +44,6 @@ static struct {
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t greatest(uint64_t a, uint64_t b) { return a > b ? a : b; }
-
-/* Has the kernel keep the number of this thread's CPU in its memory (rseq(2)): reading it then
- * costs a load. Refused where the C library has done the same for itself. */
-static void register_rseq(struct spinner *self)
-{
-    const uint32_t signature = 0x53053053; /* of critical sections, of which we have none */
-    self->rseq.cpu_id = UINT32_MAX;
-    syscall(SYS_rseq, &self->rseq, sizeof self->rseq, 0, signature);
-}
-
-/* In a few ns, without a system call: from our rseq, from the C library's (glibc since 2.35), or
- * through the vDSO (x86). Only an old glibc or kernel on another CPU would make one. */
-static inline int current_cpu(const struct spinner *self)
-{
-    uint32_t cpu = self->rseq.cpu_id;
-    return cpu <= INT32_MAX ? (int)cpu : sched_getcpu();
-}
-
-/* One unit of work was done, on the CPU that the thread is on at its end. */
-static inline void count_unit(struct spinner *self)
-{
-    int cpu = current_cpu(self);
-    if (cpu != self->here->cpu) {
-        size_t i = 0;
-        while (i < self->cpus_met && self->cpus[i].cpu != cpu)
-            i++;
-        if (i == self->cpus_met && i < MAX_CPUS)
-            self->cpus[self->cpus_met++].cpu = cpu;
-        self->here = &self->cpus[i];
-    }
-    self->here->units++;
-}
 
 static void count_gap(struct spinner *self, uint64_t from_ns, uint64_t to_ns)
 {
@@ -124,7 +72,7 @@ static void count_gap(struct spinner *self, uint64_t from_ns, uint64_t to_ns)
 static void *spin_thread(void *argument)
 {
     struct spinner *self = argument;
-    register_rseq(self);
+    watch_cpu(&self->where);
     park();
 
     uint64_t x = self->sink;
@@ -145,7 +93,7 @@ static void *spin_thread(void *argument)
     while (now < window.end_ns && !stop) {
         x = work_steps(x, UNIT_STEPS);
         work++;
-        count_unit(self);
+        count_unit(&self->where);
         stop = must_stop();
         before = now;
         now = clock_ns(CLOCK_MONOTONIC);
@@ -191,14 +139,11 @@ static void report_spin(size_t threads)
         const struct spinner *s = &spinners[i];
         printf("%s{\"t_start_ns\":%" PRIu64 ",\"t_end_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64
                ",\"work\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"gap_total_ns\":%" PRIu64
-               ",\"gap_max_ns\":%" PRIu64 ",\"cpus\":[",
+               ",\"gap_max_ns\":%" PRIu64,
                i > 0 ? "," : "", s->t_start_ns, s->t_end_ns, s->cpu_ns, s->work, s->gaps,
                s->gap_total_ns, s->gap_max_ns);
-        for (size_t met = 0; met <= MAX_CPUS; met++)
-            if (s->cpus[met].units > 0)
-                printf("%s[%d,%" PRIu64 "]", met > 0 ? "," : "", s->cpus[met].cpu,
-                       s->cpus[met].units);
-        printf("]}");
+        print_cpus(&s->where);
+        printf("}");
     }
     printf("]}\n");
     flush_output();
@@ -228,13 +173,12 @@ int spin(int count, char **arguments)
     window.gap_threshold_ns = gap_us * NS_PER_US;
     make_scale(&window.scale, window.gap_threshold_ns);
     window.listed_a_thread = least(MAX_LISTED / threads, MAX_LISTED_A_THREAD);
+    spinners = own_memory(threads * sizeof *spinners);
     memset(listed_gaps, 0, threads * window.listed_a_thread * sizeof listed_gaps[0]); /* touches */
     for (size_t i = 0; i < threads; i++) {
         memset(&spinners[i], 0, sizeof spinners[i]);
         spinners[i].listed = &listed_gaps[i * window.listed_a_thread];
         spinners[i].sink = i + 1; /* any seed but 0, xorshift's fixed point */
-        spinners[i].here = &spinners[i].cpus[MAX_CPUS];
-        spinners[i].here->cpu = -1; /* no CPU's number */
     }
     start_threads(threads, spin_thread, spinners, sizeof spinners[0]);
     printf("{\"probe\":\"ready\",\"version\":%d,\"mode\":\"spin\",\"threads\":%" PRIu64 "}\n",

@@ -1,0 +1,1 @@
+"""Does `bench check` cry wolf, does it find what is there? ``python -m benchmarks.power`` says."""

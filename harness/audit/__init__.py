@@ -1,0 +1,1 @@
+"""Every source of numbers against the truth from inside, on this host."""

@@ -1,0 +1,136 @@
+"""Each limit of a container, described once, from Docker's option down to the kernel's file.
+
+A file a family (``cpu``, ``shares``, ``cpuset``, ``memory``, ``processes``, ``ulimits``, ``tmpfs``,
+``io``), a row a limit:
+option, form, bounds with the remedy, the engine's fields, the kernel's files on cgroup v1 and v2,
+what runtime and driver make of it, where it is dropped, and what it does, with the source. What no
+option sets has a shorter row, beside the file that holds it. ``row`` says what a row can say,
+``table`` what follows from all of them. Pure: nothing here asks the host. What a limit *promises*
+is a law, and in ``harness.judge.laws``.
+"""
+
+from __future__ import annotations
+
+from harness.limits.cpu import (
+    DEFAULT_PERIOD_US,
+    MIN_CPUS,
+    MIN_QUOTA_US,
+    PERIOD_RANGE_US,
+    cpu_max,
+    cpus_in_force,
+    cpus_of,
+    held_quotas_us,
+    quota_and_period_us,
+    systemd_quota_us,
+)
+from harness.limits.cpus import EngineCpus
+from harness.limits.forms import (
+    SIZE,
+    UNLIMITED,
+    format_cpu_list,
+    format_size,
+    parse_cpu_list,
+    parse_int,
+    parse_size,
+    parse_v1_size,
+)
+from harness.limits.io import DISCARDED, discarded, io_weight_of, need_device, placed, unwritten
+from harness.limits.memory import MIN_MEMORY_BYTES, PODMAN, not_supported, swap_total_bytes
+from harness.limits.row import (
+    NOT_READ,
+    NOT_SET,
+    File,
+    Levels,
+    Limit,
+    ReadBack,
+    Room,
+    Sides,
+    smallest,
+)
+from harness.limits.shares import (
+    NEW_WEIGHTS,
+    OLD_WEIGHTS,
+    SHARES_RANGE,
+    UNKNOWN_WEIGHTS,
+    weight_formula,
+    weight_of_shares,
+    weights,
+)
+from harness.limits.table import (
+    LIMITS,
+    KernelLimits,
+    Limits,
+    caps,
+    controller_of,
+    files_of,
+    from_engine,
+    inspected,
+    kernel_files,
+    merged,
+    read_kernel,
+    readbacks,
+    to_engine,
+    validate,
+)
+
+__all__ = [
+    "DEFAULT_PERIOD_US",
+    "DISCARDED",
+    "LIMITS",
+    "MIN_CPUS",
+    "MIN_MEMORY_BYTES",
+    "MIN_QUOTA_US",
+    "NEW_WEIGHTS",
+    "NOT_READ",
+    "NOT_SET",
+    "OLD_WEIGHTS",
+    "PERIOD_RANGE_US",
+    "PODMAN",
+    "SHARES_RANGE",
+    "SIZE",
+    "UNKNOWN_WEIGHTS",
+    "UNLIMITED",
+    "EngineCpus",
+    "File",
+    "KernelLimits",
+    "Levels",
+    "Limit",
+    "Limits",
+    "ReadBack",
+    "Room",
+    "Sides",
+    "caps",
+    "controller_of",
+    "cpu_max",
+    "cpus_in_force",
+    "cpus_of",
+    "discarded",
+    "files_of",
+    "format_cpu_list",
+    "format_size",
+    "from_engine",
+    "held_quotas_us",
+    "inspected",
+    "io_weight_of",
+    "kernel_files",
+    "merged",
+    "need_device",
+    "not_supported",
+    "parse_cpu_list",
+    "parse_int",
+    "parse_size",
+    "parse_v1_size",
+    "placed",
+    "quota_and_period_us",
+    "read_kernel",
+    "readbacks",
+    "smallest",
+    "swap_total_bytes",
+    "systemd_quota_us",
+    "to_engine",
+    "unwritten",
+    "validate",
+    "weight_formula",
+    "weight_of_shares",
+    "weights",
+]

@@ -1,0 +1,209 @@
+"""The containers of a trial seen from outside: their limits, their memory, one window.
+
+``Observer`` is what the runner sees. ``LocalObserver`` reads this host's own files;
+``harness.measure.sidecar`` does the same on an engine's host from within a container;
+``BlindObserver`` is what is left where neither can be had.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from harness.cgroup import (
+    CounterReader,
+    effective_limits,
+    kernel_limits,
+    locate,
+    memory_counters,
+)
+from harness.host.counters import HostReader
+from harness.host.neighbours import Census
+from harness.measure.above import Above
+from harness.measure.sampler import Clock, Reader, Window, sample_window
+from harness.model import (
+    EffectiveLimits,
+    HostSample,
+    KernelLimits,
+    MemoryCounters,
+    Sample,
+    SamplerCost,
+)
+
+Watched = tuple[int, str]
+"""(pid of its first process on the engine's host, id) of a container."""
+
+
+class Observer(Protocol):
+    """All containers of one trial, seen from outside, in their order."""
+
+    @property
+    def absent(self) -> Sequence[dict[str, str]]:
+        """Counters that each has none of, with why."""
+        ...
+
+    def limits(self) -> Sequence[KernelLimits | None]:
+        """The limits that the kernel holds now; None where they cannot be read."""
+        ...
+
+    def effective(self) -> Sequence[EffectiveLimits | None]:
+        """The tightest limits on each one's path to the root."""
+        ...
+
+    def memory(self) -> Sequence[MemoryCounters | None]:
+        """Each one's memory now."""
+        ...
+
+    def window(
+        self, start_ns: int, duration_ns: int, cadence_hz: float, done: Callable[[], bool] | None
+    ) -> Window:
+        """One window from ``start_ns`` (our CLOCK_MONOTONIC) on; see ``sampler.sample_window``."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCgroup:
+    """One container's cgroup: its counters and its limits."""
+
+    reader: Reader
+    limits: Callable[[], KernelLimits]
+    effective: Callable[[], EffectiveLimits]
+    memory: Callable[[], MemoryCounters]
+    above: Above | None = None
+
+
+def open_cgroup(pid: int, container_id: str) -> OpenCgroup:
+    """A container's cgroup on this host; MeasurementError where it is not visible here."""
+    paths = locate(pid, container_id)
+    return OpenCgroup(
+        CounterReader(paths),
+        functools.partial(kernel_limits, paths),
+        functools.partial(effective_limits, paths),
+        functools.partial(memory_counters, paths),
+        Above(paths),
+    )
+
+
+class LocalObserver:
+    """By the files of this host."""
+
+    def __init__(
+        self,
+        containers: Sequence[Watched],
+        clock: Clock,
+        opening: Callable[[int, str], OpenCgroup] = open_cgroup,
+        read_host: Callable[[], HostSample] | None = None,
+        census: Callable[[], Census] = Census,
+    ) -> None:
+        self._clock = clock
+        self._read_host = read_host or HostReader().read
+        self._ours = [container_id for _, container_id in containers]
+        self._census = census()
+        self._opened: list[OpenCgroup] = []
+        try:
+            for pid, container_id in containers:
+                self._opened.append(opening(pid, container_id))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def absent(self) -> Sequence[dict[str, str]]:
+        """As each reader found it."""
+        return [cgroup.reader.absent for cgroup in self._opened]
+
+    def limits(self) -> Sequence[KernelLimits]:
+        """From the files, now."""
+        return [cgroup.limits() for cgroup in self._opened]
+
+    def effective(self) -> Sequence[EffectiveLimits]:
+        """From the files, now."""
+        return [cgroup.effective() for cgroup in self._opened]
+
+    def memory(self) -> Sequence[MemoryCounters]:
+        """From the files, now."""
+        return [cgroup.memory() for cgroup in self._opened]
+
+    def window(
+        self, start_ns: int, duration_ns: int, cadence_hz: float, done: Callable[[], bool] | None
+    ) -> Window:
+        """Sampled in the calling thread."""
+        above = [cgroup.above for cgroup in self._opened]
+        readers = [cgroup.reader for cgroup in self._opened]
+        window = sample_window(
+            [*readers, *(reader for one in above if one for reader in one.readers)],
+            self._read_host,
+            start_ns=start_ns,
+            duration_ns=duration_ns,
+            cadence_hz=cadence_hz,
+            clock=self._clock,
+            done=done,
+        )
+        own, rest = window.samples[: len(readers)], iter(window.samples[len(readers) :])
+        found = []
+        for one, samples in zip(above, own, strict=True):
+            series = [next(rest) for _ in one.readers] if one else []
+            after, _ = one.after(series, range(len(samples))) if one else ((), ())
+            found.append(tuple(cgroup for cgroup in after if cgroup.first is not None))
+        return replace(
+            window,
+            samples=own,
+            above=tuple(found),
+            neighbours=self._census.since(self._ours),
+        )
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for cgroup in self._opened:
+            cgroup.reader.close()
+            if cgroup.above is not None:
+                cgroup.above.close()
+        self._opened = []
+
+
+class BlindObserver:
+    """Nothing from outside: what the workload says of itself and docker stats are all there is."""
+
+    _LOOK_NS = 10_000_000
+
+    def __init__(self, containers: Sequence[Watched], clock: Clock, why: str) -> None:
+        self._count, self._clock, self._why = len(containers), clock, why
+
+    @property
+    def absent(self) -> Sequence[dict[str, str]]:
+        """Every counter, for the same reason."""
+        counters = [name for name in Sample.__dataclass_fields__ if name != "t_mono_ns"]
+        return [dict.fromkeys(counters, self._why)] * self._count
+
+    def limits(self) -> Sequence[KernelLimits | None]:
+        """Not known."""
+        return [None] * self._count
+
+    def effective(self) -> Sequence[EffectiveLimits | None]:
+        """Not known."""
+        return [None] * self._count
+
+    def memory(self) -> Sequence[MemoryCounters | None]:
+        """Not known."""
+        return [None] * self._count
+
+    def window(
+        self, start_ns: int, duration_ns: int, cadence_hz: float, done: Callable[[], bool] | None
+    ) -> Window:
+        """Time passes; nothing is read."""
+        clock, end_ns = self._clock, start_ns + duration_ns
+        clock.sleep_ns(start_ns - clock.now_ns())
+        first = HostSample(t_mono_ns=clock.now_ns())
+        while (left := end_ns - clock.now_ns()) > 0 and not (done is not None and done()):
+            clock.sleep_ns(left if done is None else min(left, self._LOOK_NS))
+        cost = SamplerCost(ticks=0, missed=0, lateness_p50_ns=0, lateness_p99_ns=0, cpu_ns=0)
+        return Window(((),) * self._count, first, HostSample(t_mono_ns=clock.now_ns()), cost)
+
+    def close(self) -> None:
+        """It holds nothing."""

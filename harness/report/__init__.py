@@ -1,1 +1,0 @@
-"""Terminal, Markdown, JSON and HTML from one view-model (``report.view``)."""

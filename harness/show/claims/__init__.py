@@ -1,0 +1,1 @@
+"""Every form of a run of claims, from one view (``view``)."""

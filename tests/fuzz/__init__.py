@@ -1,0 +1,1 @@
+"""Malformed inputs by the thousand: ``python -m tests.fuzz``."""
