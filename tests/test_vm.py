@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 import tarfile
 import time
 from pathlib import Path
@@ -56,9 +58,36 @@ def test_the_selection_for_ci_names_tests_that_exist() -> None:
     for one in ESSENTIAL:
         file, _, name = one.partition("::")
         assert f"def {name or 'test_'}" in (image.ROOT / file).read_text()
-    assert pytest_command([], everything=True)[-1] == "tests/docker"
-    assert pytest_command([], everything=False)[-len(ESSENTIAL) :] == list(ESSENTIAL)
-    assert pytest_command(["-k", "quota"], everything=True)[-2:] == ["-k", "quota"]
+
+    def first(arguments: list[str], *, everything: bool) -> list[str]:
+        return shlex.split(pytest_command(arguments, everything=everything).splitlines()[0])
+
+    assert first([], everything=True)[-1] == "tests/docker"
+    assert first([], everything=False)[-len(ESSENTIAL) :] == list(ESSENTIAL)
+    assert first(["-k", "quota or cpus"], everything=True)[-2:] == ["-k", "quota or cpus"]
+
+
+@pytest.mark.parametrize(("ends", "code", "runs"), [
+    ([0], 0, 1), ([1, 0], 0, 2), ([1, 1], 1, 2), ([2], 2, 1), ([5], 5, 1),
+])  # fmt: skip
+def test_what_failed_there_is_run_once_more(
+    tmp_path: Path, ends: list[int], code: int, runs: int
+) -> None:
+    (tmp_path / "ends").write_text("".join(f"{end}\n" for end in ends))
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\necho "$*" >> ran\nexit $(sed -n "$(wc -l < ran)p" ends)\n'
+    )  # fmt: skip
+    python.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    script = pytest_command([], everything=False)
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, check=False, capture_output=True,
+        env={**os.environ, "PATH": path},
+    )  # fmt: skip
+    assert done.returncode == code
+    ran = (tmp_path / "ran").read_text().splitlines()
+    assert ["--last-failed" in one for one in ran] == [False, True][:runs]
 
 
 def test_the_machine_gets_what_its_own_python_wants() -> None:

@@ -168,15 +168,12 @@ def _run() -> int:  # noqa: PLR0911 - one return for each exit code
         _tell_notes(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as ended:
-        # click turns every KeyboardInterrupt into its own Abort, after a newline of its own
-        by = next((one for one in (ended, ended.__cause__) if isinstance(one, _Ended)), None)
-        number = by.number if by else signal.SIGINT
-        click.echo(f"bench: {_ENDED_BY[number]}.", err=True)
-        _tell_notes(ended, ended.__cause__)
-        return 128 + number
+        return _tell_ended(ended)
     except output.ReaderGoneError:
         return READER_GONE
     except Exception as error:  # noqa: BLE001 - a defect of ours must exit with 70
+        if _interrupt_in(error):
+            return _tell_ended(error)
         if os.environ.get("BENCH_DEBUG"):
             traceback.print_exc()
         click.echo(
@@ -187,6 +184,26 @@ def _run() -> int:  # noqa: PLR0911 - one return for each exit code
         _tell_notes(error)
         return 70
     return result if isinstance(result, int) else 0
+
+
+def _interrupt_in(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that an error is, or was made of.
+
+    click makes its own Abort of every one, after a newline of its own; where a class is just being
+    made, as while modules load, Python 3.11 makes a RuntimeError of it (type_new_set_names).
+    """
+    of: BaseException | None = error
+    while of is not None and not isinstance(of, KeyboardInterrupt):
+        of = of.__cause__
+    return of
+
+
+def _tell_ended(error: BaseException) -> int:
+    by = _interrupt_in(error)
+    number = by.number if isinstance(by, _Ended) else signal.SIGINT
+    click.echo(f"bench: {_ENDED_BY[number]}.", err=True)
+    _tell_notes(error, by if by is not error else None)
+    return 128 + number
 
 
 def _tell_notes(*errors: BaseException | None) -> None:

@@ -122,6 +122,23 @@ def test_a_defect_of_ours_exits_70_and_says_so(tmp_path: Path) -> None:
     one_line(result, 70, "internal error", "defect of limitbench", "BENCH_DEBUG=1")
 
 
+def test_ctrl_c_while_a_class_is_made_is_no_defect(tmp_path: Path) -> None:
+    """Python 3.11 makes a RuntimeError of it: whatever loads at that moment makes many classes."""
+    interrupted = (
+        "class Named:\n"
+        "    def __set_name__(self, *_): raise KeyboardInterrupt\n"
+        "def list_runs(*_, **__):\n"
+        "    class Made: one = Named()\n"
+        "import harness.cli.runs, harness.store.listing as s; s.list_runs = list_runs\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", f"{interrupted}from harness.cli import main; main()", "runs"],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    one_line(result, 130, "bench: interrupted.")
+
+
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['bench', '--help']\n"

@@ -58,9 +58,10 @@ def nothing_left(connection: Connection) -> None:
 
 
 def test_the_highest_score_is_killed(engine_connection: Connection) -> None:
-    found = execute(
-        DockerEngine(engine_connection), "oom", Options(values="0:0,0:300,0:300:0", repeats=2)
-    )
+    # Of three trials the median: the kernel lets the next be killed before all memory of the first
+    # is given back (mm/mmap.c: exit_mmap sets MMF_OOM_SKIP before tlb_finish_mmu), which is rare.
+    options = Options(values="0:0,0:300,0:300:0", repeats=3)
+    found = execute(DockerEngine(engine_connection), "oom", options)
     for value, victim in (("0:0", 0), ("0:300", 1), ("0:300:0", 1)):
         point = f"oom-score-adj={value}"
         assert set(found.outcomes(point)) == {Outcome.OOM_KILLED}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -74,13 +75,20 @@ ESSENTIAL = (
 """What differs from host to host: every limit against its law. Ten minutes under emulation."""
 
 
-def pytest_command(arguments: list[str], *, everything: bool) -> list[str]:
-    """The command for pytest: the selection that CI has time for, or all tests with containers."""
+def pytest_command(arguments: list[str], *, everything: bool) -> str:
+    """A script: the selection that CI has time for, or all tests with containers.
+
+    What fails is run once more, as ``make test`` does it.
+    """
     chosen = arguments or (["tests/docker"] if everything else list(ESSENTIAL))
-    return [
-        "python", "-m", "pytest", "-m", "engine", "-p", "no:cacheprovider", "--durations=15",
-        "--color=no", "--junit-xml=/root/results/junit.xml", *chosen,
-    ]  # fmt: skip
+    pytest = "python -m pytest -m engine -o cache_dir=/tmp/pytest --durations=15 --color=no"
+    return f"""\
+{pytest} --junit-xml=/root/results/junit.xml {shlex.join(chosen)}
+code=$?
+[ $code -eq 1 ] || exit $code
+echo "=== what failed, once more ==="
+exec {pytest} --junit-xml=/root/results/again.xml --last-failed --last-failed-no-failures=none
+"""
 
 
 if __name__ == "__main__":
