@@ -3,7 +3,7 @@
 Ratios come from interleaved runs. A figure that is not reached is written as such, with the reason.
 The host must be idle: absolute times on a busy or noisy host say nothing. ``python -m benchmarks
 PART …`` measures some parts again and keeps the others' figures; ``kills``, ``soak``,
-``find``, ``found``, ``faults`` and ``history_real`` are campaigns, which count and have no figure.
+``find``, ``found``, ``faults``, ``recipe`` and ``history_real`` are campaigns, which count and have no figure.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks import (
     inspect_all,
     io,
     kills,
+    recipe,
     sampling,
     scale,
     soak,
@@ -58,6 +59,7 @@ CAMPAIGNS: Mapping[str, Callable[[Connection], str]] = {
     "found": found.report,
     "history_real": history_real.report,
     "kills": kills.report,
+    "recipe": recipe.report,
     "soak": soak.report,
 }
 """Only when asked for: each is minutes long, and says in a line what it found."""
@@ -73,8 +75,11 @@ def main() -> None:
                         help="how long the engine stands still in faults (600)")  # fmt: skip
     parser.add_argument("--finds", type=int, default=find.FINDS, metavar="N",
                         help=f"how often find looks for each limit ({find.FINDS})")  # fmt: skip
-    parser.add_argument("--only", metavar="PROGRAMS", help="Which programs found is about, e.g. "
-                        f"redis,xz ({','.join(found.PROGRAMS)})")  # fmt: skip
+    parser.add_argument("--checks", type=int, default=recipe.CHECKS, metavar="N",
+                        help=f"how often recipe checks ({recipe.CHECKS})")  # fmt: skip
+    parser.add_argument("--only", metavar="PROGRAMS", help="What found is about, e.g. redis,xz "
+                        f"({','.join(found.PROGRAMS)}), find ({','.join(find.KNOWN)}) "
+                        f"or recipe ({','.join(recipe.KNOWN)})")  # fmt: skip
     parser.add_argument("--hosts", type=int, default=fleet.HOSTS, metavar="N",
                         help="how many hosts fleet and fleet_report have (1000)")  # fmt: skip
     asked = parser.parse_args()
@@ -84,8 +89,9 @@ def main() -> None:
             parser.error(f"no part '{name}': {', '.join([*PARTS, *CAMPAIGNS])}")
     campaigns: dict[str, Callable[[Connection], str]] = {
         **CAMPAIGNS, "faults": functools.partial(faults.report, stopped_s=asked.stopped),
-        "find": functools.partial(find.report, finds=asked.finds),
+        "find": functools.partial(find.report, finds=asked.finds, only=asked.only),
         "found": functools.partial(found.report, only=asked.only),
+        "recipe": functools.partial(recipe.report, checks=asked.checks, only=asked.only),
     }  # fmt: skip
     parts: dict[str, Callable[[Connection], list[Figure]]] = {
         **PARTS, "fleet": lambda _: fleet.figures(asked.hosts),

@@ -22,8 +22,9 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from harness.cli.dialogue import say
 from harness.engine.connect import Connection
-from harness.errors import MeasurementError
+from harness.errors import MeasurementError, UsageError
 from harness.judge.metrics import METRICS
 from harness.sizing.search import Ending, Search
 from harness.store import runs
@@ -70,11 +71,19 @@ class Answers:
 # --- measured ----------------------------------------------------------------------------------
 
 
-def report(connection: Connection, finds: int = FINDS) -> str:
-    """Both campaigns on an engine; two lines."""
+KNOWN = ("burst", "memory")
+
+
+def report(connection: Connection, finds: int = FINDS, only: str | None = None) -> str:
+    """Both campaigns on an engine, or that of ``only``; a line each. UsageError for another."""
+    if only and only not in KNOWN:
+        raise UsageError(f"--only {only} is none of them.", f"Known: {', '.join(KNOWN)}.")
     with tempfile.TemporaryDirectory(prefix="limitbench-find-") as made:
         here = _Here(connection, Path(made))
-        return f"burst: {here.bursts(finds)}\nmemory: {here.memory(finds)}"
+        campaigns = {"burst": here.bursts, "memory": here.memory}
+        return "\n".join(
+            f"{name}: {campaigns[name](finds)}" for name in ([only] if only else KNOWN)
+        )
 
 
 class _Here:
@@ -150,6 +159,7 @@ class _Here:
     def _find(self, seed: int, *asked: str) -> dict[str, Any]:
         done = self._bench("find", *asked, "--seed", str(seed), "--json", codes=(0, 1, 3))
         found: dict[str, Any] = json.loads(done)
+        say(f"seed {seed}, {asked[asked.index('--workload') + 1]}: {found['answer']}")
         return found
 
     def _bench(self, *args: str, codes: Sequence[int] = (0,)) -> str:

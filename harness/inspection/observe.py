@@ -32,6 +32,7 @@ from harness.errors import EngineError, MeasurementError
 from harness.host.counters import HostReader
 from harness.inspection.life import CgroupLife, Life, ProcessLife
 from harness.inspection.program import ProgramReader
+from harness.inspection.space import spaces
 from harness.inspection.use import Observation
 from harness.limits import DEFAULT_PERIOD_US, parse_cpu_list
 from harness.measure.above import Above
@@ -102,7 +103,8 @@ class Onlooker:
         self._clock = clock or SystemClock()
         self._read_host = read_host or HostReader().read
         self._named = named
-        self._life: Life = ProcessLife(proc / str(container.pid))
+        self._process = proc / str(container.pid)
+        self._life: Life = ProcessLife(self._process)
         if named is not None and not named.by_process:
             self._life = CgroupLife(named.folder)
         self._opened: tuple[CgroupPaths, CounterReader] | None = None
@@ -113,8 +115,7 @@ class Onlooker:
                 paths = named.paths if named else locate(container.pid, container.id, proc)
                 self._left = paths if paths.moved else None
                 self._opened = paths, CounterReader(paths)
-                process = proc / str(container.pid)
-                self._program = ProgramReader(process, paths, host, self._clock.now_ns)
+                self._program = ProgramReader(self._process, paths, host, self._clock.now_ns)
             except MeasurementError as error:
                 self._obstacle = error.message.rstrip(".")
         # Its first frame comes after a second and has no predecessor: it begins before any window.
@@ -223,7 +224,7 @@ class Onlooker:
         return Observation(
             self._container, trial, samples=samples, above=series, moved=self._moved(),
             ended=self._ending() if gone else "", named=self._named,
-            program=self._program.taken(), frozen=frozen,
+            program=self._program.taken(), frozen=frozen, spaces=spaces(self._process),
             root_unseen=paths.root_unseen,
         )  # fmt: skip
 

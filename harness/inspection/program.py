@@ -22,6 +22,9 @@ _OF_MEMORY = ("/proc/meminfo",)
 
 _ISOLATED = "sys/devices/system/cpu/isolated"
 
+_STOPPED = (b"T", b"t")
+"""By a signal, by a debugger (proc(5), /proc/PID/stat: state)."""
+
 _LOOK_EVERY_NS = 100_000_000
 _COST_SHARE = 0.02
 """A look at a thousand threads takes 15 ms: so much of the time at the most is spent in them."""
@@ -75,9 +78,9 @@ class ProgramReader:
             return
         ids = thread_ids(self._paths)
         if ids:
-            told = list(self._states(ids))
+            told = list(_states(self._process.parent, ids))
             states = [state for _, state, _ in told]
-            stopped = states.count(b"T") + states.count(b"t")
+            stopped = sum(map(states.count, _STOPPED))
             # One that used CPU in between has waited for something else since.
             stuck = frozenset((one, time) for one, state, time in told if state == b"D")
             self._seen.append((len(states), states.count(b"R"), stopped, stuck))
@@ -103,18 +106,6 @@ class ProgramReader:
             ),
             looks=len(seen),
         )
-
-    def _states(self, ids: list[int]) -> Iterator[tuple[int, bytes, bytes]]:
-        """(thread, its state, its CPU time in ticks) of each that there is."""
-        proc = self._process.parent
-        for one in ids:
-            try:
-                text = _beginning(f"{proc}/{one}/stat")
-            except OSError:
-                continue  # it has ended
-            # proc(5), field 3; a throttled thread can run (R), it only waits for its turn.
-            fields = text[text.rindex(b")") + 2 :].split()
-            yield one, fields[0], b" ".join(fields[11:13])
 
     def _isolated_of(self, cpus: frozenset[int]) -> int | None:
         try:
@@ -142,6 +133,33 @@ class ProgramReader:
         except OSError:
             return None
         return {fields[4] for line in text.splitlines() if len(fields := line.split()) > 4}
+
+
+def where_stopped(process: Path, paths: CgroupPaths) -> Program:
+    """Its threads as they are at this moment, where all may be stopped; else nothing of them.
+
+    Of hundreds of containers that is one read each: of the first process, which runs in most.
+    """
+    first = [state for _, state, _ in _states(process.parent, [int(process.name)])]
+    ids = thread_ids(paths) if first and first[0] in _STOPPED else None
+    if not ids:
+        return Program()
+    states = [state for _, state, _ in _states(process.parent, ids)]
+    return Program(
+        threads=len(states), threads_stopped=sum(map(states.count, _STOPPED)), looks=1
+    )  # fmt: skip
+
+
+def _states(proc: Path, ids: list[int]) -> Iterator[tuple[int, bytes, bytes]]:
+    """(thread, its state, its CPU time in ticks) of each that there is."""
+    for one in ids:
+        try:
+            text = _beginning(f"{proc}/{one}/stat")
+        except OSError:
+            continue  # it has ended
+        # proc(5), field 3; a throttled thread can run (R), it only waits for its turn.
+        fields = text[text.rindex(b")") + 2 :].split()
+        yield one, fields[0], b" ".join(fields[11:13])
 
 
 def _beginning(path: str) -> bytes:

@@ -28,6 +28,8 @@ from harness.host.counters import HostReader
 from harness.host.process import many_files_open
 from harness.inspection.life import ProcessLife
 from harness.inspection.observe import frozen_still, in_force, trial_of
+from harness.inspection.program import where_stopped
+from harness.inspection.space import spaces
 from harness.inspection.use import Observation
 from harness.measure.above import Above
 from harness.measure.sampler import Clock, SystemClock, Window, sample_window
@@ -262,9 +264,11 @@ class Together:
         frozen, member.container = frozen_still(
             member.paths, member.container, self._engine.describe, self._clock
         )
+        process = self._proc / str(member.container.pid)
         return Observation(
             member.container, trial, samples=read, above=series, moved=member.moved,
-            ended=self._ending(member) if gone else "", frozen=frozen,
+            ended=self._ending(member) if gone else "", frozen=frozen, spaces=spaces(process),
+            program=where_stopped(process, member.paths),
             root_unseen=member.paths.root_unseen,
             earlier=(Observation(member.container, trial_of(before)),) if changed else (),
         )  # fmt: skip

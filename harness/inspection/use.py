@@ -12,6 +12,7 @@ from harness.cgroup import NamedCgroup
 from harness.inspection.counted import CgroupUse, counted, latest_details, swap_room_bytes
 from harness.inspection.limits import cpus_in_force
 from harness.inspection.program import Program
+from harness.inspection.space import Space
 from harness.judge import counters, cpu, surroundings
 from harness.model import (
     UNLIMITED,
@@ -49,6 +50,8 @@ class Observation:
     frozen: str = ""
     """Which cgroup the freezer holds, at the window's end; empty where it runs."""
     program: Program = field(default_factory=Program)
+    spaces: tuple[Space, ...] = ()
+    """The file systems that it may write to, at the window's end."""
     named: NamedCgroup | None = None
     """The cgroup that it is, where no engine was asked."""
     earlier: tuple[Observation, ...] = ()

@@ -99,7 +99,9 @@ def examine(
         reasons += _impossible(container, capacity, host, trial.outcome)
         if spec.workload.has_clocks:
             reasons += _unlike_inside(container, capacity, host)
-        reasons += serving.not_kept(container)
+        # Of a server that the kernel killed the load finds nobody: no rate could be kept.
+        if trial.outcome is Outcome.COMPLETED:
+            reasons += serving.not_kept(container)
         noted, rejected = _periods(container)
         notes += noted
         reasons += rejected
@@ -216,9 +218,11 @@ def _impossible(
 ) -> list[str]:
     achieved, span = cpu.achieved_cpus(container), counters.window_s(container)
     if achieved is None:
-        # A server's cgroup goes with it where the kernel kills it: that is a result, not a lack.
-        gone = ended is Outcome.OOM_KILLED and container.last is None
-        return [] if gone else [_nothing_to_go_by(container)]
+        # A server's cgroup goes with it where the kernel kills it, before the window's end or within
+        # its last reading: that is a result, not a lack.
+        last = container.last
+        gone = last is None or last.cpu_usage_ns is None
+        return [] if gone and ended is Outcome.OOM_KILLED else [_nothing_to_go_by(container)]
     # Where there was no counter, there are no bounds of one.
     if span is None or achieved <= capacity * (1 + host.tick_ns / 1e9 / span):
         return []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +61,14 @@ def told(engine: DockerEngine, container: Container, seconds: int = 1) -> dict[s
     return {one["id"]: one for one in json.loads(done.stdout)["findings"]}
 
 
+def told_of_all(engine: DockerEngine, name: str) -> dict[str, Any]:
+    done = bench(engine, "--all", "--duration", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    of_all = {one["container"]["name"]: one for one in json.loads(done.stdout)["containers"]}
+    return {one["id"]: one for one in of_all[name]["findings"]}
+
+
+
 def test_what_the_freezer_holds_is_no_idle_container(
     engine: DockerEngine, spinning: Container
 ) -> None:
@@ -87,8 +97,10 @@ def test_what_a_signal_has_stopped_is_no_idle_container(
     assert "threads-stopped" not in told(engine, spinning)
     engine._api.kill(spinning.id, signal.SIGSTOP)
     found = told(engine, spinning)
+    of_all = told_of_all(engine, "limitbench-still")
     engine._api.kill(spinning.id, signal.SIGCONT)
     assert "stopped by a signal" in found["threads-stopped"]["text"]
+    assert of_all["threads-stopped"]["text"] == found["threads-stopped"]["text"]
 
 
 def test_every_cpu_of_a_cpuset_in_use_below_a_wider_quota_is_no_ok(engine: DockerEngine) -> None:
@@ -134,3 +146,20 @@ def test_a_kill_in_a_cgroup_below_is_the_containers(
             time.sleep(0.2)
             inner.rmdir()
     assert "killed 1 process in it" in found["memory-oom-killed-before"]["text"]
+
+
+def test_shared_memory_that_is_full_is_told_and_one_that_is_not_is_not(
+    engine: DockerEngine,
+) -> None:
+    container = started(engine, dataclasses.replace(LIMITS, shm_size_bytes=4 * MIB))
+    try:
+        assert "disk-full" not in told(engine, container)
+        shm = Path(f"/proc/{engine.find(container.id).pid}/root/dev/shm/all-of-it")
+        with pytest.raises(OSError, match="No space left"):
+            shm.write_bytes(bytes(5 * MIB))
+        found = told(engine, container)["disk-full"]
+        assert found["grade"] == "bad"
+        assert "0 KiB of the 4.0 MiB at /dev/shm are left" in found["text"]
+        assert "disk-full" in told_of_all(engine, "limitbench-still")
+    finally:
+        container.remove()

@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.inspection.findings import CATALOGUE, Evidence, entry_of, findings
 from harness.inspection.findings.described import markdown
 from harness.inspection.program import Program
+from harness.inspection.space import Space
 from harness.inspection.use import Observation, used
 from harness.model import (
     CgroupAbove,
@@ -168,6 +169,7 @@ CASES = {
     ),
     "cpu-at-limit": observation(THROTTLED),
     "cpu-throttled-in-bursts": observation((*THROTTLED, *IDLE)),
+    "disk-full": replace(observation(CALM), spaces=(Space("/dev/shm", 64 * MIB, 0, 0, 0, 0),)),
     "program-sees-more-cpus": replace(
         observation(THROTTLED), program=Program(affinity_cpus=16, threads_at_once=2)
     ),

@@ -10,7 +10,7 @@ import pytest
 
 from harness.cgroup import locate
 from harness.inspection.inspection import inspect
-from harness.inspection.program import ProgramReader
+from harness.inspection.program import Program, ProgramReader, where_stopped
 from tests.fakes import ENGINE_FACTS, HOST_FACTS
 from tests.observations import observation, schedule
 from tests.trees import ID, make_tree, v1_host, v2_host
@@ -151,6 +151,30 @@ def test_threads_that_stand_still_are_counted_where_they_do_at_every_look(
         clock.now += 1000 * MS
     found = read.taken()
     assert (found.threads_stopped, found.threads_stuck, found.looks) == (1, 1, 2)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("letters", "threads", "stopped"),
+    [("TtT", 3, 3), ("TSR", 3, 1), ("STT", None, None), ("RRR", None, None)],
+)
+def test_one_look_tells_whether_all_are_stopped(
+    tmp_path: Path, host: Callable[[Path], Path], letters: str, threads: int, stopped: int
+) -> None:
+    """The first process decides whether the others are looked at."""
+    proc = host(tmp_path)
+    make_tree(tmp_path, {THREADS_FILES[host]: states(proc, letters)})
+    found = where_stopped(proc / "77", locate(77, ID, proc))
+    assert (found.threads, found.threads_stopped) == (threads, stopped)
+
+
+@BOTH
+def test_a_process_that_is_gone_is_not_stopped(
+    tmp_path: Path, host: Callable[[Path], Path]
+) -> None:
+    proc = host(tmp_path)
+    paths = locate(77, ID, proc)
+    assert where_stopped(proc / "4711", paths) == Program()
 
 
 @BOTH

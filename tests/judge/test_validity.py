@@ -25,6 +25,7 @@ from harness.model import (
     Program,
     ProgramDescription,
     ProgramImage,
+    RequestReport,
     Sample,
     SamplerCost,
     StatsFrame,
@@ -367,15 +368,26 @@ def test_a_program_that_nobody_sees_is_measured_by_docker_stats_and_told_so() ->
     assert "the CPU is that of docker stats; nothing shows" in note.text
 
 
-def test_a_server_that_was_killed_has_taken_its_counters_along() -> None:
+@pytest.mark.parametrize("unread", ["nothing", "the counters"])
+def test_a_server_that_was_killed_has_taken_its_counters_along(unread: str) -> None:
+    """Before the window's end, or while it was read; the load then finds nobody."""
     plan = planning.build("cpu", Options(values="0.5"), cpus=CPUS)
     described = ProgramDescription(image=ProgramImage(reference="store"), command=("store",))
     (point,) = plan.points
     (spec,) = point.containers
     spec = replace(spec, workload=Program(name="store", description=described))
     plan = replace(plan, points=(replace(point, containers=(spec,)),))
-    gone = replace(container(0.5), last=None, inside=None)
-    assert "could not be read" in (examined([gone], plan)[0] or "")
+    there = container(0.5)
+    assert there.last is not None
+    last = None if unread == "nothing" else Sample(t_mono_ns=there.last.t_mono_ns)
+    report = RequestReport(
+        t_start_ns=0, t_end_ns=10**9, offered=9, completed=0, errors=9, unfinished=0, done=0,
+        latency_p99_ns=2 * 10**8, late_p99_ns=10**8,
+    )  # fmt: skip
+    gone = replace(there, last=last, inside=None, requests=report)
+    invalid = examined([gone], plan)[0] or ""
+    assert "could not be read" in invalid
+    assert "did not keep its rate" in invalid
     killed = replace(
         TrialRecord(index=0, block=0, point_id=point.id, outcome=Outcome.OOM_KILLED, started_at=""),
         containers=(gone,),

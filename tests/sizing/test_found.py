@@ -60,8 +60,10 @@ def test_some_can_be_chosen_and_no_others() -> None:
     ("changed", "confirmed"),
     [
         ({}, "yes"),
-        ({"at": (4, 9)}, "**no**: fails at it"),
-        ({"below": (5, 9)}, "**no**: holds a step below"),
+        ({"at": (1, 9)}, "**no**: fails at it"),
+        ({"at": (4, 9)}, "open: about half hold"),
+        ({"below": (8, 9)}, "**no**: holds a step below"),
+        ({"below": (5, 9)}, "open: about half hold"),
         ({"at": None, "below": None}, "not measured"),
         ({"at": None, "below": None, "ending": "budget spent"}, "–"),
         ({"at": (0, 0)}, "**no**: fails at it"),

@@ -1,4 +1,4 @@
-"""Findings of how fast it may use a disk."""
+"""Findings of how fast it may use a disk, and of what is left there."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from harness import units
 from harness.inspection.findings.entry import Evidence, Said, entry
 from harness.model import DeviceIo
+from harness.wording import counted
 
 NEAR = 0.9
 """From this share of a limit on it is taken to bind: what a slice left over is lost."""
+FULL, FULL_BYTES = 0.01, 1 << 30
+"""Below this share of its size, and below so much, a file system is told to be full."""
 _COUNTED = {
     "rbps": ("read", "--device-read-bps"),
     "wbps": ("written", "--device-write-bps"),
@@ -44,6 +47,30 @@ def _throttled(of: Evidence) -> Iterator[Said]:
                     "all that it may",
                     f"Raise {option}, or have it do less.",
                 )
+
+
+@entry(
+    id="disk-full",
+    subject="disk",
+    grade="bad",
+    condition=f"Of a file system that it may write to, /dev/shm, tmpfs and volumes among them, less "
+    f"than {FULL:.0%} and less than {units.size(FULL_BYTES)} is left, or less than {FULL:.0%} of "
+    "its files: what it writes there fails (ENOSPC), or kills it where it is mapped (SIGBUS).",
+    remedy="Remove what is not needed there, or make it larger: --shm-size, --tmpfs size=, the "
+    "volume, the engine's disk (docker system df).",
+    source="statvfs(3): f_bavail, f_favail; mm/shmem.c (shmem_fault); for what root has reserved "
+    "see mke2fs(8)",
+)
+def _full(of: Evidence) -> Iterator[Said]:
+    for one in of.seen.spaces:
+        if one.left_bytes < min(FULL * one.size_bytes, FULL_BYTES):
+            reserved = units.size(one.reserved_bytes)
+            more = f" ({reserved} more to root alone)" if one.reserved_bytes else ""
+            yield Said(f"{units.size(one.left_bytes)} of the {units.size(one.size_bytes)} at "
+                       f"{one.at} are left{more}: what it writes there fails")  # fmt: skip
+        elif one.files_left < FULL * one.files:
+            yield Said(f"{counted(one.files_left, 'file')} more of {one.files} fit at {one.at}: "
+                       "there it can make no new ones then")  # fmt: skip
 
 
 def _count(of: DeviceIo, key: str) -> int:

@@ -1,0 +1,81 @@
+"""What is left where a container writes: a file system that is full fails its writes.
+
+Source: proc(5) on mountinfo; statvfs(3).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_LOCAL = {
+    "aufs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs",
+    "reiserfs", "tmpfs", "vfat", "xfs", "zfs",
+}  # fmt: skip
+"""To ask any other is to wait for a server or a process that may never answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A file system that the container may write to. No size or no number of files: 0."""
+
+    at: str
+    """Where the container has it."""
+    size_bytes: int
+    left_bytes: int
+    """To whoever is not root."""
+    reserved_bytes: int
+    """To root beyond that."""
+    files: int
+    files_left: int
+
+
+def spaces(process: Path) -> tuple[Space, ...]:
+    """Each once, wherever else it is mounted; none of those that cannot be asked from here.
+
+    ``process`` is a folder of /proc; its ``root`` is looked through, which takes root.
+    """
+    try:
+        text = (process / "mountinfo").read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:
+        return ()
+    found: dict[tuple[int, ...], Space] = {}
+    for at in _writable(text):
+        path = f"{process}/root{at}"
+        try:
+            # A single file that is laid in, such as /etc/hosts, lies in a file system of the host.
+            if not os.path.isdir(path):  # noqa: PTH112 - what pathlib takes counts for many
+                continue
+            told = os.statvfs(path)
+        except OSError:
+            continue
+        numbers = (
+            told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize,
+            (told.f_bfree - told.f_bavail) * told.f_frsize, told.f_files, told.f_favail,
+        )  # fmt: skip
+        found.setdefault(numbers, Space(at, *numbers))
+    return tuple(found.values())
+
+
+def _writable(mountinfo: str) -> Iterator[str]:
+    """Where local file systems are mounted for writing, none of them below one that is not local.
+
+    Of several at one point the last is what is seen.
+    """
+    mounted: dict[str, tuple[bool, bool]] = {}
+    """Point → (local, for writing)."""
+    for line in mountinfo.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, of_kind = before.split(), after.split()
+        if not separator or len(fields) < 6 or len(of_kind) < 3:
+            continue
+        at = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields[4])
+        writes = "rw" in fields[5].split(",") and "rw" in of_kind[2].split(",")
+        mounted[at] = (of_kind[0] in _LOCAL, writes)
+    far = tuple(f"{at.rstrip('/')}/" for at, (local, _) in mounted.items() if not local)
+    for at, (local, writes) in mounted.items():
+        if local and writes and not at.startswith(far):
+            yield at
