@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.cli.dialogue import say
@@ -42,7 +42,9 @@ def report(connection: Connection, checks: int = CHECKS, only: str | None = None
         here = _Here(connection, Path(made))
         here.run("sweep", "cpu", "--repeats", "10", codes=(0,))
         here.run("baseline", "set", codes=(0,))
-        around = {"idle": contextlib.nullcontext, "neighbour": _neighbour}
+        around: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+            "idle": contextlib.nullcontext, "neighbour": _neighbour,
+        }  # fmt: skip
         lines = []
         for name in [only] if only else KNOWN:
             with around[name]():
