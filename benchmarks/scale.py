@@ -42,6 +42,7 @@ from harness.model import (
     KernelLimits,
     Limits,
     Outcome,
+    Pairs,
     Plan,
     PlannedTrial,
     Point,
@@ -120,7 +121,7 @@ def records(of: Plan) -> Iterator[TrialRecord]:
             t_start_ns=begin, t_end_ns=begin + WINDOW_NS, cpu_ns=used // THREADS, work=used // 1000,
             gaps=len(gaps) // THREADS, gap_total_ns=total // THREADS,
             gap_max_ns=max(length for _, length in gaps),
-            cpus=tuple((cpu, used // 8000) for cpu in range(8)),
+            cpus=Pairs((cpu, used // 8000) for cpu in range(8)),
         )  # fmt: skip
         first = Sample(t_mono_ns=begin, cpu_usage_ns=10**9, nr_periods=5, nr_throttled=5,
                        throttled_ns=10**8, memory_bytes=1 << 20)  # fmt: skip
@@ -140,7 +141,7 @@ def records(of: Plan) -> Iterator[TrialRecord]:
                     first=first, last=last,
                     inside=InsideReport(
                         t_start_ns=begin, t_end_ns=begin + WINDOW_NS, gap_threshold_ns=500_000,
-                        threads=(thread,) * THREADS, gap_list=gaps,
+                        threads=(thread,) * THREADS, gap_list=Pairs(gaps),
                     ),
                     stats=(StatsFrame(read="2026-01-01T00:00:01Z", cpu_percent=used / WINDOW_NS,
                                       memory_bytes=1 << 20),),

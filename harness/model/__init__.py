@@ -122,6 +122,7 @@ from harness.model.programs import (
     Server,
     Serving,
 )
+from harness.model.pairs import Pairs
 from harness.model.reports import (
     BatchReport,
     BurstReport,
@@ -231,6 +232,7 @@ __all__ = [
     "Outcome",
     "Place",
     "Plan",
+    "Pairs",
     "PlannedTrial",
     "Point",
     "PointLevels",
