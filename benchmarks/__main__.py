@@ -3,7 +3,8 @@
 Ratios come from interleaved runs. A figure that is not reached is written as such, with the reason.
 The host must be idle: absolute times on a busy or noisy host say nothing. ``python -m benchmarks
 PART …`` measures some parts again and keeps the others' figures; ``kills``, ``soak``,
-``find``, ``found``, ``faults``, ``recipe`` and ``history_real`` are campaigns, which count and have no figure.
+``find``, ``found``, ``faults``, ``recipe`` and ``history_real`` are campaigns, which count: they
+have no figure.
 """
 
 from __future__ import annotations

@@ -95,19 +95,19 @@ WANTED = (
     # Of two workers Docker's least, 6m, is more than enough: so these are as many as sixteen CPUs
     # would have.
     Wanted(program="nginx", limit="memory", goal=_ALIVE, least="6m", most="32m", step="1m",
-           budget_s=180, trial_s=3.0, window_s=1.0, threads=16, load=_NGINX),
+           budget_s=150, trial_s=3.0, window_s=1.0, threads=16, load=_NGINX),
     Wanted(program="redis", limit="cpus", goal=_QUICK, least="0.02", most="0.4", step="10%",
            budget_s=330, trial_s=3.3, window_s=2.0, load=_REDIS),
     Wanted(program="redis", limit="memory", goal=_ALIVE, least="6m", most="48m", step="1m",
-           budget_s=180, trial_s=3.5, window_s=2.0, load=_REDIS),
+           budget_s=150, trial_s=3.5, window_s=2.0, load=_REDIS),
     Wanted(program="postgres", limit="cpus", goal="p99 < 100ms", least="0.15", most="1.2",
-           step="20%", budget_s=360, trial_s=8.0, window_s=2.0, load=_POSTGRES),
+           step="25%", budget_s=360, trial_s=8.0, window_s=2.0, load=_POSTGRES),
     Wanted(program="postgres", limit="memory", goal="no-kill and p99 < 200ms", least="36m",
-           most="128m", step="10%", budget_s=300, trial_s=6.0, window_s=2.0, load=_SOON),
+           most="128m", step="10%", budget_s=180, trial_s=6.0, window_s=2.0, load=_SOON),
     Wanted(program="xz", limit="cpus", goal="wall_s < 4s", least="0.2", most="1.6", step="10%",
-           budget_s=300, trial_s=5.0),
+           budget_s=360, trial_s=5.0),
     Wanted(program="xz", limit="memory", goal="no-kill and exit_code = 0", least="8m",
-           most="128m", step="1m", budget_s=150, trial_s=3.0),
+           most="128m", step="1m", budget_s=90, trial_s=3.0),
 )  # fmt: skip
 PROGRAMS = tuple(dict.fromkeys(one.program for one in WANTED))
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.cli.dialogue import say
@@ -30,6 +30,8 @@ SHARE = 0.2
 STAYS_S = (5.0, 20.0)
 """It is there, and away, for a time in between."""
 _SLICE_S = 0.1
+_ENDS_S = 60.0
+"""A bench that is interrupted is given so long to remove what it made."""
 _BENCH = str(Path(sys.executable).with_name("bench"))
 _CODES = {0: "green", 1: "red", 3: "open", 4: "refused"}
 
@@ -42,7 +44,9 @@ def report(connection: Connection, checks: int = CHECKS, only: str | None = None
         here = _Here(connection, Path(made))
         here.run("sweep", "cpu", "--repeats", "10", codes=(0,))
         here.run("baseline", "set", codes=(0,))
-        around = {"idle": contextlib.nullcontext, "neighbour": _neighbour}
+        around: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+            "idle": contextlib.nullcontext, "neighbour": _neighbour,
+        }  # fmt: skip
         lines = []
         for name in [only] if only else KNOWN:
             with around[name]():
@@ -59,13 +63,19 @@ class _Here:
 
     def run(self, *asked: str, codes: tuple[int, ...]) -> tuple[int, str]:
         """Its exit code and what it printed. MeasurementError where it ended by another."""
-        done = subprocess.run(
-            [_BENCH, *asked], cwd=self._folder, env=self._environment, check=False, text=True,
-            capture_output=True,
-        )  # fmt: skip
-        if done.returncode not in codes:
-            raise MeasurementError(f"`bench {' '.join(asked)}`: {done.stderr.strip()[-300:]}")
-        return done.returncode, done.stdout or done.stderr
+        with subprocess.Popen(
+            [_BENCH, *asked], cwd=self._folder, env=self._environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            try:
+                said, told = process.communicate()
+            except KeyboardInterrupt:
+                process.terminate()  # it removes its containers
+                process.wait(timeout=_ENDS_S)
+                raise
+        if process.returncode not in codes:
+            raise MeasurementError(f"`bench {' '.join(asked)}`: {told.strip()[-300:]}")
+        return process.returncode, said or told
 
 
 def _checked(here: _Here, checks: int) -> str:

@@ -32,7 +32,7 @@ from harness.errors import EngineError, MeasurementError
 from harness.host.counters import HostReader
 from harness.inspection.life import CgroupLife, Life, ProcessLife
 from harness.inspection.program import ProgramReader
-from harness.inspection.space import spaces
+from harness.inspection.space import Spaces
 from harness.inspection.use import Observation
 from harness.limits import DEFAULT_PERIOD_US, parse_cpu_list
 from harness.measure.above import Above
@@ -224,7 +224,7 @@ class Onlooker:
         return Observation(
             self._container, trial, samples=samples, above=series, moved=self._moved(),
             ended=self._ending() if gone else "", named=self._named,
-            program=self._program.taken(), frozen=frozen, spaces=spaces(self._process),
+            program=self._program.taken(), frozen=frozen, spaces=Spaces(self._process).now(),
             root_unseen=paths.root_unseen,
         )  # fmt: skip
 

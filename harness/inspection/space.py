@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,31 +33,42 @@ class Space:
     files_left: int
 
 
-def spaces(process: Path) -> tuple[Space, ...]:
-    """Each once, wherever else it is mounted; none of those that cannot be asked from here.
+class Spaces:
+    """Those of a process, each once, wherever else it is mounted.
 
-    ``process`` is a folder of /proc; its ``root`` is looked through, which takes root.
+    ``process`` is a folder of /proc; its ``root`` is looked through, which takes root. What cannot
+    be asked from here is left out. Which there are is read once: of hundreds of containers that
+    costs more than all that is asked of them afterwards.
     """
-    try:
-        text = (process / "mountinfo").read_bytes().decode("utf-8", "surrogateescape")
-    except OSError:
-        return ()
-    found: dict[tuple[int, ...], Space] = {}
-    for at in _writable(text):
-        path = f"{process}/root{at}"
+
+    def __init__(self, process: Path) -> None:
+        self._root = f"{process}/root"
         try:
-            # A single file that is laid in, such as /etc/hosts, lies in a file system of the host.
-            if not os.path.isdir(path):  # noqa: PTH112 - what pathlib takes counts for many
-                continue
-            told = os.statvfs(path)
+            text = (process / "mountinfo").read_bytes().decode("utf-8", "surrogateescape")
         except OSError:
-            continue
-        numbers = (
-            told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize,
-            (told.f_bfree - told.f_bavail) * told.f_frsize, told.f_files, told.f_favail,
-        )  # fmt: skip
-        found.setdefault(numbers, Space(at, *numbers))
-    return tuple(found.values())
+            text = ""
+        # A single file that is laid in, such as /etc/hosts, lies in a file system of the host.
+        isdir = os.path.isdir  # what pathlib takes counts for many
+        folders = [at for at in _writable(text) if isdir(self._root + at)]
+        self._at = [one.at for one in self._told(folders)]
+
+    def now(self) -> tuple[Space, ...]:
+        """What each has left at this moment."""
+        return self._told(self._at)
+
+    def _told(self, points: Iterable[str]) -> tuple[Space, ...]:
+        found: dict[tuple[int, ...], Space] = {}
+        for at in points:
+            try:
+                told = os.statvfs(self._root + at)
+            except OSError:
+                continue
+            numbers = (
+                told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize,
+                (told.f_bfree - told.f_bavail) * told.f_frsize, told.f_files, told.f_favail,
+            )  # fmt: skip
+            found.setdefault(numbers, Space(at, *numbers))
+        return tuple(found.values())
 
 
 def _writable(mountinfo: str) -> Iterator[str]:

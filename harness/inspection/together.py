@@ -29,7 +29,7 @@ from harness.host.process import many_files_open
 from harness.inspection.life import ProcessLife
 from harness.inspection.observe import frozen_still, in_force, trial_of
 from harness.inspection.program import where_stopped
-from harness.inspection.space import spaces
+from harness.inspection.space import Spaces
 from harness.inspection.use import Observation
 from harness.measure.above import Above
 from harness.measure.sampler import Clock, SystemClock, Window, sample_window
@@ -79,6 +79,7 @@ class _Member:
     """None where its cgroup cannot be read; ``obstacle`` says why."""
     reader: CounterReader | None = None
     limits: LimitReader | None = None
+    spaces: Spaces | None = None
     obstacle: str = ""
     kernel: KernelLimits | None = None
     held: list[tuple[str, KernelLimits]] = field(default_factory=list)
@@ -232,6 +233,7 @@ class Together:
             member.paths = locate(container.pid, container.id, self._proc)
             member.above = repr([sorted(one.folders.items()) for one in member.paths.above()])
             member.limits = LimitReader(member.paths)
+            member.spaces = Spaces(self._proc / str(container.pid))
             member.reader = CounterReader(member.paths)
         except MeasurementError as error:
             member.obstacle = error.message.rstrip(".")
@@ -241,6 +243,7 @@ class Together:
         self, member: _Member, samples: tuple[Sample, ...], beside: _Beside, window: Window
     ) -> Observation:
         assert member.paths is not None
+        assert member.spaces is not None
         lasting = "cpu_usage_ns" if member.paths.folder("cpuacct") else "memory_bytes"
         moments = [i for i, one in enumerate(samples) if getattr(one, lasting) is not None]
         gone = len(moments) < len(samples) or not member.life.goes_on()
@@ -267,7 +270,7 @@ class Together:
         process = self._proc / str(member.container.pid)
         return Observation(
             member.container, trial, samples=read, above=series, moved=member.moved,
-            ended=self._ending(member) if gone else "", frozen=frozen, spaces=spaces(process),
+            ended=self._ending(member) if gone else "", frozen=frozen, spaces=member.spaces.now(),
             program=where_stopped(process, member.paths),
             root_unseen=member.paths.root_unseen,
             earlier=(Observation(member.container, trial_of(before)),) if changed else (),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness import units
 from harness.judge.counters import grown
-from harness.model import ContainerRecord, Note
+from harness.model import ContainerRecord, Note, Outcome
 
 LATE_SHARE = 0.1
 """A load may be late by such a share of what it measures ..."""
@@ -58,10 +58,13 @@ def load_late_s(container: ContainerRecord) -> float | None:
     return None if late_ns is None else late_ns / 1e9
 
 
-def not_kept(container: ContainerRecord) -> list[str]:
-    """Why the load did not keep its rate; empty where it did, or where there is none."""
+def not_kept(container: ContainerRecord, ended: Outcome) -> list[str]:
+    """Why the load did not keep its rate; empty where it did, or where there is none.
+
+    Where the kernel killed the server it found nobody, and could not.
+    """
     report, used = container.requests, load_cpus(container)
-    if report is None:
+    if report is None or ended is Outcome.OOM_KILLED:
         return []
     found = []
     if used is not None and used > BUSY_CPUS:

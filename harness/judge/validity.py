@@ -7,9 +7,7 @@ are shares of what the point leaves free, so that they mean the same on 2 CPUs a
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,12 +19,12 @@ from harness.judge import (
     laws,
     memory,
     points,
-    readbacks,
     serving,
     surroundings,
     taking,
 )
 from harness.judge.laws.cpu import CPU_TOLERANCE, cpus_of, pinned_cpus
+from harness.judge.remarks import clocks, remarks
 from harness.model import (
     UNLIMITED,
     CgroupAbove,
@@ -36,7 +34,6 @@ from harness.model import (
     Growth,
     HostFacts,
     HostSample,
-    IoReport,
     Kept,
     Lifecycle,
     Note,
@@ -99,9 +96,7 @@ def examine(
         reasons += _impossible(container, capacity, host, trial.outcome)
         if spec.workload.has_clocks:
             reasons += _unlike_inside(container, capacity, host)
-        # Of a server that the kernel killed the load finds nobody: no rate could be kept.
-        if trial.outcome is Outcome.COMPLETED:
-            reasons += serving.not_kept(container)
+        reasons += serving.not_kept(container, trial.outcome)
         noted, rejected = _periods(container)
         notes += noted
         reasons += rejected
@@ -121,8 +116,7 @@ def examine(
             notes += [_disturbed(reason, trial) for reason in rejected]
         else:
             reasons += rejected
-    notes += _readbacks(trial.containers, engine)
-    notes += [*_refused(trial), *_missed(trial), *_clocks(trial), *_cut(trial)]
+    notes += remarks(trial, engine)
     return ("; ".join(reasons) or None), tuple(notes)
 
 
@@ -179,7 +173,7 @@ def _bearable(
 def _of_commands(trial: TrialRecord, host: HostFacts) -> tuple[str | None, tuple[Note, ...]]:
     """It is the engine that works there, in no window that others of the host could disturb."""
     noted, rejected = _steal(trial, None, host.cpus)
-    return ("; ".join(rejected) or None), (*noted, *_clocks(trial))
+    return ("; ".join(rejected) or None), (*noted, *clocks(trial))
 
 
 def _unseen(container: ContainerRecord) -> Note:
@@ -218,8 +212,8 @@ def _impossible(
 ) -> list[str]:
     achieved, span = cpu.achieved_cpus(container), counters.window_s(container)
     if achieved is None:
-        # A server's cgroup goes with it where the kernel kills it, before the window's end or within
-        # its last reading: that is a result, not a lack.
+        # A server's cgroup goes with it where the kernel kills it, before the window's end or while
+        # it is read the last time: that is a result, not a lack.
         last = container.last
         gone = last is None or last.cpu_usage_ns is None
         return [] if gone and ended is Outcome.OOM_KILLED else [_nothing_to_go_by(container)]
@@ -412,93 +406,3 @@ def _steal(
         remedy="measure on a host of your own, or at another hour",
     )
     return [note], []
-
-
-def _readbacks(containers: Sequence[ContainerRecord], engine: EngineFacts) -> list[Note]:
-    unsupported = [rules.not_supported(container.requested, engine) for container in containers]
-    return [
-        *(
-            Note(
-                code="not-supported",
-                text=why,
-                remedy="leave that value out, or measure it on an engine that supports it",
-            )
-            for why in dict.fromkeys(unsupported)
-            if why
-        ),
-        *_altered(containers, engine),
-    ]
-
-
-def _altered(containers: Sequence[ContainerRecord], engine: EngineFacts) -> list[Note]:
-    return [
-        Note(
-            code="readback",
-            text=readback.text,
-            remedy="the engine or its runtime altered the limit: see `bench doctor`",
-        )
-        for i, container in enumerate(containers)
-        for readback in readbacks.readbacks(container, engine, i)
-        if readback.agrees is False
-    ]
-
-
-def _clocks(trial: TrialRecord) -> list[Note]:
-    """Every figure is by the monotonic clock; what others stamped with theirs may not fit it."""
-    told = []
-    if (set_s := surroundings.clock_set_s(trial)) is not None:
-        told.append(f"the host's clock was set by {set_s:+.3f} s within the window")
-    if (slept_s := surroundings.suspended_s(trial)) is not None:
-        told.append(f"the host was suspended for {slept_s:.3f} s within the window")
-    return [
-        Note(
-            code="clock",
-            text=f"{what}: its length is that of the monotonic clock",
-            remedy="measure again where docker stats or times of day matter",
-        )
-        for what in told
-    ]
-
-
-def _cut(trial: TrialRecord) -> list[Note]:
-    return [_CUT] if any(container.output_cut for container in trial.containers) else []
-
-
-def _refused(trial: TrialRecord) -> list[Note]:
-    return [_refusal(one.io) for one in trial.containers if one.io and one.io.errno]
-
-
-_WHAT = {"write": "a write", "read": "a read", "files": "a file's making, renaming or removal"}
-
-
-def _refusal(report: IoReport) -> Note:
-    code = errno.errorcode.get(report.errno, f"errno {report.errno}")
-    tried = {
-        "open": f"the file could not be opened for {report.way} I/O",
-        "layout": f"the file of {units.size(report.file_bytes)} could not be made",
-    }.get(report.refused or "", f"after {report.ios} I/Os {_WHAT[report.operation]} failed")
-    return Note(
-        code="io-refused",
-        text=f"{tried}: {code} ({os.strerror(report.errno)})",
-        remedy="nothing was measured there: give it more room, or another place",
-    )
-
-
-def _missed(trial: TrialRecord) -> list[Note]:
-    cost = trial.sampler
-    if cost is None or cost.missed <= 0.01 * (cost.ticks + cost.missed):
-        return []
-    return [
-        Note(
-            code="missed-ticks",
-            text=f"the sampler missed {cost.missed} of {cost.ticks + cost.missed} ticks",
-            remedy="lower --cadence; the window's totals do not depend on it",
-        )
-    ]
-
-
-_CUT = Note(
-    code="output-cut",
-    text="the workload printed more than is kept: its metrics are those of the end of its output",
-    remedy="have it print less, or its metrics last",
-)

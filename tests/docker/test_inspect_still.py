@@ -68,7 +68,6 @@ def told_of_all(engine: DockerEngine, name: str) -> dict[str, Any]:
     return {one["id"]: one for one in of_all[name]["findings"]}
 
 
-
 def test_what_the_freezer_holds_is_no_idle_container(
     engine: DockerEngine, spinning: Container
 ) -> None:

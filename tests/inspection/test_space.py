@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.inspection.findings import Evidence, findings
-from harness.inspection.space import Space, spaces
+from harness.inspection.space import Space, Spaces
 from harness.inspection.use import used
 from tests.fakes import ENGINE_FACTS, HOST_FACTS
 from tests.observations import observation, schedule
@@ -53,7 +53,9 @@ def asked_of(process: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return os.statvfs_result(fields)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    assert [one.at for one in spaces(process)] == asked
+    found = Spaces(process)
+    first, asked[:] = asked[:], []
+    assert [one.at for one in found.now()] == first == asked
     return asked
 
 
@@ -73,14 +75,14 @@ def test_below_a_root_that_is_not_local_nothing_is_asked(
 
 
 def test_one_that_is_mounted_several_times_is_told_once(process: Path) -> None:
-    (found,) = spaces(process)  # here all are the file system of the test's own folder
+    (found,) = Spaces(process).now()  # here all are the file system of the test's own folder
     told = os.statvfs(process)
     assert found.at == "/"
     assert found.size_bytes == told.f_blocks * told.f_frsize
 
 
 def test_a_process_that_is_gone_has_none(tmp_path: Path) -> None:
-    assert spaces(tmp_path / "1") == ()
+    assert Spaces(tmp_path / "1").now() == ()
 
 
 def told(*there: Space) -> list[str]:

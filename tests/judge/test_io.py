@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.comparison.digest import digest
-from harness.judge import io, laws, validity
+from harness.judge import io, laws, remarks
 from harness.judge.metrics import METRICS
 from harness.judge.run import judge
 from harness.measure import protocol
@@ -102,9 +102,9 @@ def test_nothing_is_None_in_what_is_kept_of_one_that_was_refused(tmp_path: Path)
 
 
 def test_what_could_not_be_made_or_failed_later_is_told_as_that() -> None:
-    full = validity._refusal(io_report(**{**REFUSED, "refused": "layout", "errno": 28}))
+    full = remarks._refusal(io_report(**{**REFUSED, "refused": "layout", "errno": 28}))
     assert "the file of 16.0 MiB could not be made: ENOSPC" in full.text
-    later = validity._refusal(io_report(refused="io", errno=5, errors=1, ios=3, bytes=3 * 4096))
+    later = remarks._refusal(io_report(refused="io", errno=5, errors=1, ios=3, bytes=3 * 4096))
     assert "after 3 I/Os a write failed: EIO" in later.text
 
 

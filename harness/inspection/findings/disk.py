@@ -1,4 +1,4 @@
-"""Findings of how fast it may use a disk, and of what is left there."""
+"""Findings of what it may do to a disk."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def _throttled(of: Evidence) -> Iterator[Said]:
     id="disk-full",
     subject="disk",
     grade="bad",
-    condition=f"Of a file system that it may write to, /dev/shm, tmpfs and volumes among them, less "
-    f"than {FULL:.0%} and less than {units.size(FULL_BYTES)} is left, or less than {FULL:.0%} of "
-    "its files: what it writes there fails (ENOSPC), or kills it where it is mapped (SIGBUS).",
+    condition="Of a file system that it may write to, /dev/shm, tmpfs and volumes among them, "
+    f"less than {FULL:.0%} and less than {units.size(FULL_BYTES)} is left, or less than {FULL:.0%} "
+    "of its files: what it writes there fails (ENOSPC), or kills it where it is mapped (SIGBUS).",
     remedy="Remove what is not needed there, or make it larger: --shm-size, --tmpfs size=, the "
     "volume, the engine's disk (docker system df).",
     source="statvfs(3): f_bavail, f_favail; mm/shmem.c (shmem_fault); for what root has reserved "
