@@ -62,6 +62,7 @@ from harness.store import trials as store_trials
 
 POINTS, REPEATS, SAMPLES_A_TRIAL = 1_000, 10, 1_000
 MANY_RUNS = 10_000
+LARGE_REPEATS = 100
 SIZES = (100, 300, 1_000)
 """Points of the runs that show how the cost grows: of 1, 3 and 10 million samples."""
 TURNS = 3
@@ -81,7 +82,7 @@ ENGINE = EngineFacts(
 )  # fmt: skip
 
 
-def plan(points: int = POINTS) -> Plan:
+def plan(points: int = POINTS, repeats: int = REPEATS) -> Plan:
     """A sweep of ``--cpus`` in so many steps."""
     steps = tuple(
         Point(
@@ -94,10 +95,10 @@ def plan(points: int = POINTS) -> Plan:
     )  # fmt: skip
     trials = tuple(
         PlannedTrial(index=block * points + i, block=block, point_id=point.id)
-        for block in range(REPEATS)
+        for block in range(repeats)
         for i, point in enumerate(steps)
     )
-    return Plan(sweep="cpu", points=steps, trials=trials, repeats=REPEATS, seed=1, cadence_hz=330,
+    return Plan(sweep="cpu", points=steps, trials=trials, repeats=repeats, seed=1, cadence_hz=330,
                 command="synthetic")  # fmt: skip
 
 
@@ -157,9 +158,9 @@ def records(of: Plan) -> Iterator[TrialRecord]:
         )  # fmt: skip
 
 
-def make(root: Path, points: int = POINTS) -> Path:
+def make(root: Path, points: int = POINTS, repeats: int = REPEATS) -> Path:
     """Write the run as the store writes it; ten million samples take a few seconds."""
-    of = plan(points)
+    of = plan(points, repeats)
     facts = WorkloadFacts(image_id="none", probe_sha256="none", compiler="none")
     writer = runs.create(root, of, host=HOST, engine=ENGINE, workload=facts)
     with (writer.path / "trials.jsonl").open("wb") as lines:
@@ -311,7 +312,7 @@ def _timed(job: str, path: Path) -> tuple[float, str, float]:
 
 def measure() -> list[Figure]:
     """Time and peak memory of each job, in a process of its own, from its first import on."""
-    return [*_bounds(), *_rivals(), *_growth(), *_many(), _small()]
+    return [*_bounds(), *_rivals(), *_growth(), *_large(), *_many(), _small()]
 
 
 def _small() -> Figure:
@@ -431,6 +432,22 @@ def _growth() -> list[Figure]:
             f"{name}: growth of the time with the samples", "in proportion", grown, 1.0, "×", each
         ))  # fmt: skip
     return out
+
+
+def _large() -> list[Figure]:
+    """A run of 100,000 trials and 100 million samples, in 2 GB."""
+    with tempfile.TemporaryDirectory(prefix="limitbench-scale-") as folder:
+        path = make(Path(folder), repeats=LARGE_REPEATS)
+        jobs = ("list the runs", "load and summarise", "load and report as HTML")
+        told = {name: _timed(name, path) for name in jobs}
+    each = "; ".join(
+        f"{name}: {took_s:.1f} s, {mib:.0f} MiB" for name, (took_s, _, mib) in told.items()
+    )
+    trials = POINTS * LARGE_REPEATS
+    return [Figure(
+        f"a run of {trials:,} trials: peak of memory", f"{trials * SAMPLES_A_TRIAL:,} samples",
+        max(mib for _, _, mib in told.values()), 2_000, "MiB", each,
+    )]  # fmt: skip
 
 
 def _bounds() -> list[Figure]:

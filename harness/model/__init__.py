@@ -108,6 +108,7 @@ from harness.model.measured import (
     WriterProcess,
 )
 from harness.model.needs import OF_THE_IMAGE, SCRATCH, Place, Scratch
+from harness.model.pairs import Pairs
 from harness.model.programs import (
     Ask,
     Asker,
@@ -122,7 +123,6 @@ from harness.model.programs import (
     Server,
     Serving,
 )
-from harness.model.pairs import Pairs
 from harness.model.reports import (
     BatchReport,
     BurstReport,
@@ -230,9 +230,9 @@ __all__ = [
     "OfProbe",
     "Order",
     "Outcome",
+    "Pairs",
     "Place",
     "Plan",
-    "Pairs",
     "PlannedTrial",
     "Point",
     "PointLevels",

@@ -62,3 +62,6 @@ class Pairs(Sequence[tuple[int, int]]):
         return core_schema.no_info_after_validator_function(
             cls, pairs, serialization=core_schema.plain_serializer_function_ser_schema(list)
         )
+
+
+NO_PAIRS = Pairs()
