@@ -42,6 +42,7 @@ from harness.model import (
     KernelLimits,
     Limits,
     Outcome,
+    Pairs,
     Plan,
     PlannedTrial,
     Point,
@@ -61,6 +62,7 @@ from harness.store import trials as store_trials
 
 POINTS, REPEATS, SAMPLES_A_TRIAL = 1_000, 10, 1_000
 MANY_RUNS = 10_000
+LARGE_REPEATS = 100
 SIZES = (100, 300, 1_000)
 """Points of the runs that show how the cost grows: of 1, 3 and 10 million samples."""
 TURNS = 3
@@ -80,7 +82,7 @@ ENGINE = EngineFacts(
 )  # fmt: skip
 
 
-def plan(points: int = POINTS) -> Plan:
+def plan(points: int = POINTS, repeats: int = REPEATS) -> Plan:
     """A sweep of ``--cpus`` in so many steps."""
     steps = tuple(
         Point(
@@ -93,10 +95,10 @@ def plan(points: int = POINTS) -> Plan:
     )  # fmt: skip
     trials = tuple(
         PlannedTrial(index=block * points + i, block=block, point_id=point.id)
-        for block in range(REPEATS)
+        for block in range(repeats)
         for i, point in enumerate(steps)
     )
-    return Plan(sweep="cpu", points=steps, trials=trials, repeats=REPEATS, seed=1, cadence_hz=330,
+    return Plan(sweep="cpu", points=steps, trials=trials, repeats=repeats, seed=1, cadence_hz=330,
                 command="synthetic")  # fmt: skip
 
 
@@ -120,7 +122,7 @@ def records(of: Plan) -> Iterator[TrialRecord]:
             t_start_ns=begin, t_end_ns=begin + WINDOW_NS, cpu_ns=used // THREADS, work=used // 1000,
             gaps=len(gaps) // THREADS, gap_total_ns=total // THREADS,
             gap_max_ns=max(length for _, length in gaps),
-            cpus=tuple((cpu, used // 8000) for cpu in range(8)),
+            cpus=Pairs((cpu, used // 8000) for cpu in range(8)),
         )  # fmt: skip
         first = Sample(t_mono_ns=begin, cpu_usage_ns=10**9, nr_periods=5, nr_throttled=5,
                        throttled_ns=10**8, memory_bytes=1 << 20)  # fmt: skip
@@ -140,7 +142,7 @@ def records(of: Plan) -> Iterator[TrialRecord]:
                     first=first, last=last,
                     inside=InsideReport(
                         t_start_ns=begin, t_end_ns=begin + WINDOW_NS, gap_threshold_ns=500_000,
-                        threads=(thread,) * THREADS, gap_list=gaps,
+                        threads=(thread,) * THREADS, gap_list=Pairs(gaps),
                     ),
                     stats=(StatsFrame(read="2026-01-01T00:00:01Z", cpu_percent=used / WINDOW_NS,
                                       memory_bytes=1 << 20),),
@@ -156,9 +158,9 @@ def records(of: Plan) -> Iterator[TrialRecord]:
         )  # fmt: skip
 
 
-def make(root: Path, points: int = POINTS) -> Path:
+def make(root: Path, points: int = POINTS, repeats: int = REPEATS) -> Path:
     """Write the run as the store writes it; ten million samples take a few seconds."""
-    of = plan(points)
+    of = plan(points, repeats)
     facts = WorkloadFacts(image_id="none", probe_sha256="none", compiler="none")
     writer = runs.create(root, of, host=HOST, engine=ENGINE, workload=facts)
     with (writer.path / "trials.jsonl").open("wb") as lines:
@@ -310,7 +312,7 @@ def _timed(job: str, path: Path) -> tuple[float, str, float]:
 
 def measure() -> list[Figure]:
     """Time and peak memory of each job, in a process of its own, from its first import on."""
-    return [*_bounds(), *_rivals(), *_growth(), *_many(), _small()]
+    return [*_bounds(), *_rivals(), *_growth(), *_large(), *_many(), _small()]
 
 
 def _small() -> Figure:
@@ -430,6 +432,22 @@ def _growth() -> list[Figure]:
             f"{name}: growth of the time with the samples", "in proportion", grown, 1.0, "×", each
         ))  # fmt: skip
     return out
+
+
+def _large() -> list[Figure]:
+    """A run of 100,000 trials and 100 million samples, in 2 GB."""
+    with tempfile.TemporaryDirectory(prefix="limitbench-scale-") as folder:
+        path = make(Path(folder), repeats=LARGE_REPEATS)
+        jobs = ("list the runs", "load and summarise", "load and report as HTML")
+        told = {name: _timed(name, path) for name in jobs}
+    each = "; ".join(
+        f"{name}: {took_s:.1f} s, {mib:.0f} MiB" for name, (took_s, _, mib) in told.items()
+    )
+    trials = POINTS * LARGE_REPEATS
+    return [Figure(
+        f"a run of {trials:,} trials: peak of memory", f"{trials * SAMPLES_A_TRIAL:,} samples",
+        max(mib for _, _, mib in told.values()), 2_000, "MiB", each,
+    )]  # fmt: skip
 
 
 def _bounds() -> list[Figure]:

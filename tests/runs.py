@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.measure import runner
-from harness.model import ContainerRecord, TrialRecord
+from harness.model import ContainerRecord, Pairs, TrialRecord
 from harness.plan import build as planning
 from harness.plan.axes import Options
 from harness.store import runs
@@ -87,5 +87,5 @@ def _times(container: ContainerRecord, factor: float, rng: random.Random) -> Con
         threads = [
             replace(t, cpu_ns=round(t.cpu_ns * factor), gap_max_ns=longest) for t in inside.threads
         ]
-        inside = replace(inside, gap_list=tuple(gaps), threads=tuple(threads))
+        inside = replace(inside, gap_list=Pairs(gaps), threads=tuple(threads))
     return replace(container, last=replace(last, cpu_usage_ns=used), inside=inside)

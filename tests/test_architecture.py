@@ -67,6 +67,7 @@ LIBRARIES = {
     "psutil": {"engine", "host", "store"},
     "pyarrow": {"show", "store"},
     "pydantic": {"plan", "store"},
+    "pydantic_core": {"model"},  # how `Pairs` is written, for those who write it
     "requests": {"engine"},
     "rich": {"cli", "show"},
     "ruptures": {"comparison"},

@@ -21,6 +21,7 @@ from harness.model import (
     IoReport,
     MemoryReport,
     OfProbe,
+    Pairs,
     RequestReport,
     Spin,
     Take,
@@ -136,7 +137,7 @@ def _spin(found: dict[str, Any]) -> InsideReport:
         gap_threshold_ns=_whole(found["gap_threshold_ns"]),
         gap_edges_ns=tuple(_whole(edge) for edge in found["gap_edges_ns"]),
         gap_histogram=tuple(_whole(count) for count in found["gap_histogram"]),
-        gap_list=tuple((_whole(start), _whole(length)) for start, length in found["gap_list"]),
+        gap_list=Pairs((_whole(start), _whole(length)) for start, length in found["gap_list"]),
         threads=tuple(
             ThreadReport(
                 t_start_ns=_whole(thread["t_start_ns"]),
@@ -146,7 +147,7 @@ def _spin(found: dict[str, Any]) -> InsideReport:
                 gaps=_whole(thread["gaps"]),
                 gap_total_ns=_whole(thread["gap_total_ns"]),
                 gap_max_ns=_whole(thread["gap_max_ns"]),
-                cpus=_cpus(thread["cpus"]),
+                cpus=Pairs(_cpus(thread["cpus"])),
             )
             for thread in found["threads"]
         ),

@@ -108,6 +108,7 @@ from harness.model.measured import (
     WriterProcess,
 )
 from harness.model.needs import OF_THE_IMAGE, SCRATCH, Place, Scratch
+from harness.model.pairs import Pairs
 from harness.model.programs import (
     Ask,
     Asker,
@@ -229,6 +230,7 @@ __all__ = [
     "OfProbe",
     "Order",
     "Outcome",
+    "Pairs",
     "Place",
     "Plan",
     "PlannedTrial",

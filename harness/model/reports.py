@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.model.pairs import NO_PAIRS, Pairs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadReport:
@@ -21,7 +23,7 @@ class ThreadReport:
     """Off-CPU gaps over the threshold."""
     gap_total_ns: int
     gap_max_ns: int
-    cpus: tuple[tuple[int, int], ...] = ()
+    cpus: Pairs = NO_PAIRS
     """(CPU, units of work done while on it): where the thread ran."""
 
 
@@ -37,7 +39,7 @@ class InsideReport:
     """Counts of gaps by length over all threads; bin i spans edges[i] <= gap < edges[i+1]."""
     gap_edges_ns: tuple[int, ...] = ()
     """len(gap_histogram) + 1 log-spaced edges; the last bin is open above."""
-    gap_list: tuple[tuple[int, int], ...] = ()
+    gap_list: Pairs = NO_PAIRS
     """(start, length) of gaps in ns, start since the window's, over all threads: the first ones of
     each thread, as many as the probe has room for."""
 

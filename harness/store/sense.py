@@ -27,6 +27,7 @@ from harness.model import (
     IoReport,
     KernelLimits,
     Limits,
+    Pairs,
     Plan,
     Point,
     RunInfo,
@@ -343,6 +344,8 @@ def _value(one: Any, name: str, lowest: float) -> str:
         return _text(one, name)
     if kind is tuple:
         return _sequence(one, name, lowest)
+    if kind is Pairs:
+        return _sequence(tuple(chain.from_iterable(one)), name, lowest)
     if isinstance(one, dict):
         return _sequence((*one.keys(), *one.values()), name, lowest)
     return "" if one is None or kind is bool else _record(one)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from harness.judge import cpu, metrics
-from harness.model import InsideReport, ThreadReport, TrialRecord
+from harness.model import InsideReport, Pairs, ThreadReport, TrialRecord
 from harness.plan.axes import Options
 from harness.show import frames
 from harness.show.report import view as views
@@ -172,7 +172,7 @@ def with_gaps(
         )  # fmt: skip
         inside = InsideReport(
             t_start_ns=start, t_end_ns=start + 1_000_000_000, gap_threshold_ns=500_000,
-            threads=(thread, thread), gap_list=tuple(gaps), gap_histogram=histogram[0],
+            threads=(thread, thread), gap_list=Pairs(gaps), gap_histogram=histogram[0],
             gap_edges_ns=histogram[1],
         )  # fmt: skip
         return replace(trial, containers=(replace(container, inside=inside),))

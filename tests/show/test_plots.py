@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.model import ContainerRecord, Point, TrialRecord
+from harness.model import ContainerRecord, Pairs, Point, TrialRecord
 from harness.plan.axes import Options
 from harness.show import plots
 from harness.store import runs
@@ -139,7 +139,7 @@ def test_a_timeline_without_the_list_of_gaps_shows_the_kernel_s_own_count(run: R
     def without_list(trial: TrialRecord) -> TrialRecord:
         (container,) = trial.containers
         assert container.inside
-        inside = replace(container.inside, gap_list=())
+        inside = replace(container.inside, gap_list=Pairs())
         return replace(trial, containers=(replace(container, inside=inside),))
 
     bare = altered(run, without_list)
