@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NO_ENGINE = pytest.StashKey[str]()
 ENGINE_TESTS = pytest.StashKey[int]()
+MATPLOTLIB = Path(__file__).parents[1] / ".cache" / "matplotlib"
 KEPT = {"BENCH_ENGINE_DIR", "BENCH_INSTALL_ENGINE", "BENCH_REQUIRE_ENGINE"}
 
 
@@ -98,6 +99,9 @@ def world_of_its_own(
         if name.startswith("BENCH_") and name not in KEPT:
             monkeypatch.delenv(name)
     monkeypatch.setenv("BENCH_RESULTS", str(tmp_path / "results"))
+    # What matplotlib knows of the fonts it would find again for each home of a test, and say so
+    # where that takes more than five seconds.
+    monkeypatch.setenv("MPLCONFIGDIR", str(MATPLOTLIB))
     if request.node.get_closest_marker("engine"):
         request.getfixturevalue("engine_connection")  # by way of the user's DOCKER_HOST or context
     else:
