@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,37 +47,36 @@ class Spaces:
             text = (process / "mountinfo").read_bytes().decode("utf-8", "surrogateescape")
         except OSError:
             text = ""
-        # A single file that is laid in, such as /etc/hosts, lies in a file system of the host.
+        self._at: dict[str, str] = {}
+        """Device → where it is mounted; by its number, as two that are empty look alike."""
         isdir = os.path.isdir  # what pathlib takes counts for many
-        folders = [at for at in _writable(text) if isdir(self._root + at)]
-        self._at = [one.at for one in self._told(folders)]
+        for device, at in _writable(text):
+            # A single file that is laid in, such as /etc/hosts, is of a file system of the host.
+            if device not in self._at and isdir(self._root + at):
+                self._at[device] = at
 
     def now(self) -> tuple[Space, ...]:
         """What each has left at this moment."""
-        return self._told(self._at)
-
-    def _told(self, points: Iterable[str]) -> tuple[Space, ...]:
-        found: dict[tuple[int, ...], Space] = {}
-        for at in points:
+        found = []
+        for at in self._at.values():
             try:
                 told = os.statvfs(self._root + at)
             except OSError:
                 continue
-            numbers = (
-                told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize,
+            found.append(Space(
+                at, told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize,
                 (told.f_bfree - told.f_bavail) * told.f_frsize, told.f_files, told.f_favail,
-            )  # fmt: skip
-            found.setdefault(numbers, Space(at, *numbers))
-        return tuple(found.values())
+            ))  # fmt: skip
+        return tuple(found)
 
 
-def _writable(mountinfo: str) -> Iterator[str]:
-    """Where local file systems are mounted for writing, none of them below one that is not local.
+def _writable(mountinfo: str) -> Iterator[tuple[str, str]]:
+    """(device, point) of local mounts for writing, none of them below one that is not local.
 
     Of several at one point the last is what is seen.
     """
-    mounted: dict[str, tuple[bool, bool]] = {}
-    """Point → (local, for writing)."""
+    mounted: dict[str, tuple[str, bool, bool]] = {}
+    """Point → (device, local, for writing)."""
     for line in mountinfo.splitlines():
         before, separator, after = line.partition(" - ")
         fields, of_kind = before.split(), after.split()
@@ -85,8 +84,8 @@ def _writable(mountinfo: str) -> Iterator[str]:
             continue
         at = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields[4])
         writes = "rw" in fields[5].split(",") and "rw" in of_kind[2].split(",")
-        mounted[at] = (of_kind[0] in _LOCAL, writes)
-    far = tuple(f"{at.rstrip('/')}/" for at, (local, _) in mounted.items() if not local)
-    for at, (local, writes) in mounted.items():
+        mounted[at] = (fields[2], of_kind[0] in _LOCAL, writes)
+    far = tuple(f"{at.rstrip('/')}/" for at, (_, local, _) in mounted.items() if not local)
+    for at, (device, local, writes) in mounted.items():
         if local and writes and not at.startswith(far):
-            yield at
+            yield device, at

@@ -42,20 +42,16 @@ def process(tmp_path: Path) -> Path:
 
 
 def asked_of(process: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The mounts that are asked; each is another file system."""
+    """The mounts that are asked."""
     asked: list[str] = []
     real = os.statvfs
 
     def statvfs(path: str) -> os.statvfs_result:
         asked.append(path.removeprefix(f"{process}/root"))
-        fields = list(real(path))
-        fields[2] += len(asked)
-        return os.statvfs_result(fields)
+        return real(path)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    found = Spaces(process)
-    first, asked[:] = asked[:], []
-    assert [one.at for one in found.now()] == first == asked
+    assert [one.at for one in Spaces(process).now()] == asked
     return asked
 
 
@@ -74,11 +70,16 @@ def test_below_a_root_that_is_not_local_nothing_is_asked(
     assert asked_of(process, monkeypatch) == []
 
 
-def test_one_that_is_mounted_several_times_is_told_once(process: Path) -> None:
-    (found,) = Spaces(process).now()  # here all are the file system of the test's own folder
+def test_one_that_is_mounted_several_times_is_told_once_and_two_that_look_alike_are_two(
+    process: Path,
+) -> None:
+    """All are the test's own file system here, as alike as two tmpfs that are empty."""
+    twice = MOUNTS + "611 600 0:50 /a /secret rw - overlay overlay rw,lowerdir=/a\n"
+    (process / "mountinfo").write_text(twice)
+    found = Spaces(process).now()
+    assert [one.at for one in found] == ["/", "/dev/shm", "/with blank"]
     told = os.statvfs(process)
-    assert found.at == "/"
-    assert found.size_bytes == told.f_blocks * told.f_frsize
+    assert {one.size_bytes for one in found} == {told.f_blocks * told.f_frsize}
 
 
 def test_a_process_that_is_gone_has_none(tmp_path: Path) -> None:
