@@ -359,8 +359,8 @@ def section(held: Mapping[str, Mapping[str, Any]]) -> str:
         f"`python -m benchmarks found`, {' to '.join(dict.fromkeys((days[0], days[-1])))}, "
         f"{'; '.join(dict.fromkeys(row.host for row in rows))}. Each limit that was found, and the "
         f"one a step below it, was swept anew, {REPEATS} trials each. *Confirmed*: most of them "
-        f"hold at the limit, most fail a step below: {sure} of {len(rows)}. *Open*: about half hold, "
-        "and neither is contradicted at 95 %."
+        f"hold at the limit, most fail a step below: {sure} of {len(rows)}. *Open*: about half "
+        "hold, and neither is contradicted at 95 %."
     )
     return "\n".join([
         HEADING, "", intro, "", *_HEAD, *(row.told() for row in rows), "",
