@@ -11,17 +11,16 @@ import contextlib
 import multiprocessing
 import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.commands import CHECK_CODES, Commands
 from harness.cli.dialogue import say
 from harness.engine.connect import Connection
-from harness.errors import MeasurementError, UsageError
+from harness.errors import UsageError
 
 CHECKS = 10
 KNOWN = ("idle", "neighbour")
@@ -30,10 +29,6 @@ SHARE = 0.2
 STAYS_S = (5.0, 20.0)
 """It is there, and away, for a time in between."""
 _SLICE_S = 0.1
-_ENDS_S = 60.0
-"""A bench that is interrupted is given so long to remove what it made."""
-_BENCH = str(Path(sys.executable).with_name("bench"))
-_CODES = {0: "green", 1: "red", 3: "open", 4: "refused"}
 
 
 def report(connection: Connection, checks: int = CHECKS, only: str | None = None) -> str:
@@ -41,11 +36,11 @@ def report(connection: Connection, checks: int = CHECKS, only: str | None = None
     if only and only not in KNOWN:
         raise UsageError(f"--only {only} is none of them.", f"Known: {', '.join(KNOWN)}.")
     with tempfile.TemporaryDirectory(prefix="limitbench-recipe-") as made:
-        here = _Here(connection, Path(made))
-        here.run("sweep", "cpu", "--repeats", "10", codes=(0,))
-        here.run("baseline", "set", codes=(0,))
+        here = Commands(connection, Path(made))
+        here.run("sweep", "cpu", "--repeats", "10")
+        here.run("baseline", "set")
         around: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-            "idle": contextlib.nullcontext, "neighbour": _neighbour,
+            "idle": contextlib.nullcontext, "neighbour": neighbour,
         }  # fmt: skip
         lines = []
         for name in [only] if only else KNOWN:
@@ -54,49 +49,26 @@ def report(connection: Connection, checks: int = CHECKS, only: str | None = None
         return "\n".join(lines)
 
 
-class _Here:
-    """Commands on an engine, in a folder of their own."""
-
-    def __init__(self, connection: Connection, folder: Path) -> None:
-        self._folder = folder
-        self._environment = {**os.environ, "BENCH_ENGINE_HOST": connection.host}
-
-    def run(self, *asked: str, codes: tuple[int, ...]) -> tuple[int, str]:
-        """Its exit code and what it printed. MeasurementError where it ended by another."""
-        with subprocess.Popen(
-            [_BENCH, *asked], cwd=self._folder, env=self._environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        ) as process:  # fmt: skip
-            try:
-                said, told = process.communicate()
-            except KeyboardInterrupt:
-                process.terminate()  # it removes its containers
-                process.wait(timeout=_ENDS_S)
-                raise
-        if process.returncode not in codes:
-            raise MeasurementError(f"`bench {' '.join(asked)}`: {told.strip()[-300:]}")
-        return process.returncode, said or told
-
-
-def _checked(here: _Here, checks: int) -> str:
+def _checked(here: Commands, checks: int) -> str:
     ended: Counter[str] = Counter()
     taken = []
     for number in range(checks):
         began = time.monotonic()
-        code, said = here.run("check", codes=tuple(_CODES))
+        one = here.run("check", codes=CHECK_CODES)
         taken.append(time.monotonic() - began)
-        ended[_CODES[code]] += 1
-        first = next((line for line in said.splitlines() if line.strip()), "")
-        say(f"check {number + 1} of {checks}, {taken[-1]:.0f} s: {_CODES[code]}: {first}")
-        if code:
-            say(said)
+        ended[CHECK_CODES[one.code]] += 1
+        word = CHECK_CODES[one.code]
+        say(f"check {number + 1} of {checks}, {taken[-1]:.0f} s: {word}: {one.first}")
+        if one.code:
+            say(one.said)
     told = ", ".join(f"{count} {name}" for name, count in ended.most_common())
     taken.sort()
     return f"{checks} checks: {told}; {taken[len(taken) // 2]:.0f} s in the median"
 
 
 @contextlib.contextmanager
-def _neighbour() -> Iterator[None]:
+def neighbour() -> Iterator[None]:
+    """One that comes and goes, and takes a fifth of a CPU while it is there."""
     process = multiprocessing.Process(target=_come_and_go, daemon=True)
     process.start()
     try:

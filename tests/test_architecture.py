@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest to the highest: a room imports only from layers below its own.
 LAYERS = [
-    {"errors", "interrupts", "privileges", "units", "wording"},
+    {"errors", "interrupts", "mountinfo", "privileges", "units", "wording"},
     {"files", "limits"},
     {"model"},
     {"cgroup", "doctor", "plan", "store"},

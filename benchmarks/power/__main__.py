@@ -1,11 +1,12 @@
 """Does `bench check` cry wolf, does it find what is there? Measured, not promised.
 
-``python -m benchmarks.power collect DIR`` measures a bank of undisturbed trials on this host, and
-trials with faults that are really injected: another limit than the plan says, a runtime that lets
-more through, a busy neighbour, another CFS slice. ``alarms DIR`` and ``power DIR`` resample them
-into some hundred checks, through the very code that `bench check` runs, ``live DIR`` runs twenty
-short checks of an unchanged host, and each writes its part of benchmarks/POWER.md.
-``freeze DIR`` makes tests/data/bank.json.
+``python -m benchmarks.power collect DIR`` runs `bench check` 42 times, over three starts of the
+engine, on a host where nothing changes, and measures trials with faults that are really injected:
+another limit than the plan says, a runtime that lets more through, a busy neighbour, another CFS
+slice. That takes an hour and a half; ``collect DIR neighbour`` checks once more beside a neighbour
+that comes and goes. ``alarms DIR`` and ``power DIR`` resample the runs into some hundred checks,
+through the very code that `bench check` runs, ``live DIR`` tells how the checks ended, and each
+writes its part of benchmarks/POWER.md. ``freeze DIR`` makes tests/data/bank.json.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from benchmarks.power.collect import collect
 from benchmarks.power.report import PARTS, about, alarms_part, live_part, power_part
 
 CHECKS = 300
-LIVE_CHECKS = 20
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,9 +30,11 @@ def main() -> None:
     parser.add_argument("what", choices=["collect", "alarms", "power", "live", "freeze"])
     parser.add_argument("folder", type=Path)
     parser.add_argument(
-        "only", nargs="*", help="of collect and power: names of faults; bank, default"
+        "only",
+        nargs="*",
+        help="of collect and power: names of faults; of collect also checks, default, neighbour",
     )
-    parser.add_argument("--checks", type=int, help=f"of alarms: {CHECKS}; of live: {LIVE_CHECKS}")
+    parser.add_argument("--checks", type=int, default=CHECKS, help="of alarms (%(default)s)")
     parser.add_argument("--draws", type=int, default=60)
     given = parser.parse_args()
     folder: Path = given.folder
@@ -44,9 +46,9 @@ def main() -> None:
         FROZEN.write_text(freeze(bank) + "\n")
         return
     part: dict[str, Callable[[], str]] = {
-        "alarms": lambda: alarms_part(bank, given.checks or CHECKS),
+        "alarms": lambda: alarms_part(bank, given.checks),
         "power": lambda: power_part(folder, bank, given.only, given.draws),
-        "live": lambda: live_part(folder, given.checks or LIVE_CHECKS),
+        "live": lambda: live_part(folder, len(bank.info.plan.points)),
     }
     (folder / f"{given.what}.md").write_text(part[given.what]())
     (folder / "about.md").write_text(about(bank))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from benchmarks.power.faults import FAULTS, REPEATS
+from benchmarks.power.collect import FAULTY
+from benchmarks.power.faults import FAULTS, REPEATS, WINDOW_S
 from harness.comparison import changes
 from harness.comparison.digest import digest
+from harness.comparison.further import next_sizes
 from harness.judge.points import counts
-from harness.model import Compared, Digest, Noise, RunInfo, TrialRecord
+from harness.model import Compared, Digest, ForCheck, RunInfo, TrialRecord
+from harness.plan.budget import FACTOR
 from harness.store import listing
 from harness.store import runs as store_runs
+from harness.store.runs import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,45 +33,64 @@ class Bank:
     """Trials that were measured, by point, and the run that describes their host."""
 
     info: RunInfo
+    starts: tuple[tuple[Trials, ...], ...]
+    """The runs of each start of the engine."""
     default: tuple[RunInfo, Trials] | None
     """Windows of the default length."""
-    runs: tuple[Trials, ...]
     faults: dict[str, tuple[RunInfo, Trials]]
 
     @property
     def pooled(self) -> Trials:
         """All undisturbed trials of each point."""
         points = [point.id for point in self.info.plan.points]
-        return {point: [t for run in self.runs for t in run[point]] for point in points}
+        runs = [run for start in self.starts for run in start]
+        return {point: [t for run in runs for t in run[point]] for point in points}
 
 
 def load(folder: Path) -> Bank:
-    """The runs that ``collect`` left in a folder."""
-    runs: list[Trials] = []
-    faults: dict[str, tuple[RunInfo, Trials]] = {}
+    """What ``collect`` left in a folder."""
     info: RunInfo | None = None
-    default: tuple[RunInfo, Trials] | None = None
-    by_name = {f"fault-{fault.name}": fault for fault in FAULTS}
-    for listed in reversed(listing.list_runs(folder).runs):
-        run = store_runs.load(listed.path)
-        if run.info.status != "finished":
-            continue
-        fault = by_name.get(run.info.plan.sweep)
-        trials = [_ignoring_foreign(t) if fault and fault.busy else t for t in run.trials]
-        found: Trials = {point.id: [] for point in run.info.plan.points}
-        for trial in trials:
-            if counts(trial):
-                found[trial.point_id].append(trial)
-        if run.info.plan.sweep == "bank":
-            info = info or run.info
-            runs.append(found)
-        elif run.info.plan.sweep == "default":
-            default = _joined(default, (run.info, found))
-        elif fault:
-            faults[fault.name] = _joined(faults.get(fault.name), (run.info, found))
+    starts = []
+    for start in sorted(folder.glob("start-*/")):
+        found = [_sound(run) for run in _finished(start)]
+        info = info or (found[0][0] if found else None)
+        # A run of which a point hardly counts compares nothing: `bench check` refuses it.
+        starts.append(
+            tuple(one for _, one in found if all(len(t) >= REPEATS for t in one.values()))
+        )
     if info is None:
         raise SystemExit(f"{folder} holds no bank: python -m benchmarks.power collect {folder}")
-    return Bank(info, default, tuple(runs), faults)
+    faults: dict[str, tuple[RunInfo, Trials]] = {}
+    default: tuple[RunInfo, Trials] | None = None
+    by_name = {f"fault-{fault.name}": fault for fault in FAULTS}
+    for run in _finished(folder / FAULTY):
+        fault = by_name.get(run.info.plan.sweep)
+        measured = _sound(run, even_beside_others=fault is not None and fault.busy)
+        if run.info.plan.sweep == "default":
+            default = _joined(default, measured)
+        elif fault:
+            faults[fault.name] = _joined(faults.get(fault.name), measured)
+    return Bank(info, tuple(starts), default, faults)
+
+
+def _finished(folder: Path) -> Iterator[Run]:
+    """The runs of a folder, the oldest first."""
+    if not folder.exists():
+        return
+    for listed in reversed(listing.list_runs(folder).runs):
+        run = store_runs.load(listed.path)
+        if run.info.status == "finished":
+            yield run
+
+
+def _sound(run: Run, *, even_beside_others: bool = False) -> tuple[RunInfo, Trials]:
+    """The trials of a run that count, as they were measured."""
+    trials = [_ignoring_foreign(t) for t in run.trials] if even_beside_others else run.trials
+    found: Trials = {point.id: [] for point in run.info.plan.points}
+    for trial in trials:
+        if counts(trial):
+            found[trial.point_id].append(trial)
+    return run.info, found
 
 
 def _joined(
@@ -97,24 +120,57 @@ def digested(info: RunInfo, trials: Trials, points: Sequence[str] | None = None)
     return digest(replace(info, plan=plan), [t for mine in trials.values() for t in mine])
 
 
-def checked(bank: Bank, before: Trials, after: Trials, noise: Noise | None = None) -> Compared:
-    """One check, by the product's own code. That the host is the same is a matter of course."""
-    return changes.compare(
-        digested(bank.info, before), digested(bank.info, after), allow=changes.FACTS, noise=noise
-    )
+def drawn(bank: Bank, rng: random.Random) -> tuple[Trials, Trials]:
+    """A baseline and what a check of an unchanged host measures one after another.
+
+    Two runs of the bank: their trials in random order, and for the check, after its own ones, such
+    of the other runs of its engine's start. Of one run alone two draws of it.
+    """
+    runs = [(start, run) for start in bank.starts for run in start]
+    if len(runs) == 1:
+        mixed = {point: rng.sample(mine, len(mine)) for point, mine in runs[0][1].items()}
+        return (
+            {point: mine[:REPEATS] for point, mine in mixed.items()},
+            {point: mine[REPEATS:] for point, mine in mixed.items()},
+        )
+    (_, before), (start, after) = rng.sample(runs, 2)
+    others = [run for run in start if run is not before and run is not after]
+    queue = {}
+    for point, mine in after.items():
+        more = [trial for run in others for trial in run[point]]
+        queue[point] = [*rng.sample(mine, len(mine)), *rng.sample(more, len(more))]
+    return {p: rng.sample(mine, REPEATS) for p, mine in before.items()}, queue
 
 
-def halves(trials: Trials, rng: random.Random, n: int = REPEATS) -> tuple[Trials, Trials]:
-    """Two disjoint draws of n trials of each point; as many as there are where there are fewer."""
-    a, b = {}, {}
-    for point, mine in trials.items():
-        drawn = rng.sample(mine, min(2 * n, len(mine)))
-        a[point], b[point] = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
-    return a, b
+def checked(
+    info: RunInfo, before: Trials, queue: Trials, *, goes_on: bool = True
+) -> tuple[Compared, int]:
+    """One check as `bench check` makes it, and the trials that it took.
+
+    It goes on at the points that are open, within its budget. The fresh trials of other points
+    between those are left out. That the host is the same is a matter of course.
+    """
+    held = digested(info, before)
+    plan = replace(info.plan, repeats=REPEATS)
+    purpose = ForCheck(against="default", budget=FACTOR) if goes_on else None
+    checking = replace(info, plan=plan, purpose=purpose)
+    most = FACTOR * REPEATS * len(plan.points)
+    taken = dict.fromkeys(queue, REPEATS)
+    while True:
+        after = digested(checking, {point: queue[point][:n] for point, n in taken.items()})
+        compared = changes.compare(held, after, allow=changes.FACTS)
+        due = next_sizes(compared, REPEATS) if goes_on else {}
+        more = {point: n for point, n in due.items() if n <= len(queue[point])}
+        total = sum({**taken, **more}.values())
+        if not more or total > most:
+            return compared, sum(taken.values())
+        taken.update(more)
 
 
 FROZEN = ROOT / "tests" / "data" / "bank.json"
-FROZEN_POINTS = ("cpus=0.5", "cpus=1", "shares=1024:512", "period=100000")
+FROZEN_POINTS = ("cpus=0.5", "cpus=1", "shares=1024:512")
+FROZEN_TRIALS = 30
+"""Of each point at the most."""
 
 
 def freeze(bank: Bank) -> str:
@@ -123,11 +179,15 @@ def freeze(bank: Bank) -> str:
     empty = replace(
         pooled, points=tuple(replace(one, series=(), rejected="") for one in pooled.points)
     )
+    short = {one.name: bank.faults[one.name] for one in FAULTS
+             if one.name in bank.faults and one.window_s == WINDOW_S}  # fmt: skip
     kept = {
         name: {
-            point: _values(info, mine) for point, mine in trials.items() if point in FROZEN_POINTS
+            point: _values(info, mine[:FROZEN_TRIALS])
+            for point, mine in trials.items()
+            if point in FROZEN_POINTS
         }
-        for name, (info, trials) in {"bank": (bank.info, bank.pooled), **bank.faults}.items()
+        for name, (info, trials) in {"bank": (bank.info, bank.pooled), **short}.items()
     }
     return json.dumps(
         {

@@ -35,6 +35,11 @@ class Fault:
     goal: str = ""
     """The power that is asked for."""
 
+    @property
+    def trials(self) -> int:
+        """To be measured of each point: a check that goes on may draw 35 where it must tell 2 %."""
+        return 36 if self.goal == TWO else 20
+
 
 def _cpus(factor: float) -> Alter:
     return lambda limits: replace(limits, cpus=round((limits.cpus or 1) * factor, 4))
@@ -55,12 +60,12 @@ def _swapped(limits: Limits) -> Limits:
 
 def _period(period_us: int) -> Alter:
     return lambda limits: replace(
-        limits, cpu_period_us=period_us, cpu_quota_us=period_us // 2
+        limits, cpus=None, cpu_period_us=period_us, cpu_quota_us=period_us // 2
     )  # fmt: skip
 
 
 FIVE = "≥ 95 % at 10 repeats"
-TWO = "≥ 95 % at --until 0.5%"
+TWO = "≥ 90 % at 10 repeats"
 TAILS = ("gap_p99_s", "gap_max_s")
 SLACK = "slack"
 FAULTS = (
@@ -85,9 +90,9 @@ FAULTS = (
           runtime=SLACK, goal=FIVE),
     Fault("busy", "a busy process on the CPU, told to be ignored", "shares", "1024:512", "cpus",
           ("gap_s", *TAILS), busy=True, goal=FIVE),
-    Fault("period", "a period of 50 ms instead of 100, at the same ratio", "period", "100000",
+    Fault("period", "a period of 50 ms instead of 100, at the same ratio", "cpu", "0.5",
           "gap_s", TAILS, _period(50_000)),
-    Fault("period-130", "a period of 130 ms instead of 100, at the same ratio", "period", "100000",
+    Fault("period-130", "a period of 130 ms instead of 100, at the same ratio", "cpu", "0.5",
           "gap_s", TAILS, _period(130_000)),
     Fault("slice", "sched_cfs_bandwidth_slice_us of 20 ms instead of 5", "cpu", "1", "cpus",
           TAILS, slice_us=20_000),

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterable, Sequence
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from benchmarks.commands import CHECK_CODES
 from benchmarks.power.bank import Bank
-from benchmarks.power.collect import plan_of
+from benchmarks.power.collect import NEIGHBOUR
 from benchmarks.power.faults import FAULTS, REPEATS, WINDOW_S
-from benchmarks.power.resample import Power, false_alarms, power, tally
-from harness.cli.dialogue import say
-from harness.cli.measuring import measure
-from harness.comparison import changes
-from harness.comparison.digest import digest
-from harness.engine.connect import obtain_engine
-from harness.engine.docker_engine import DockerEngine
-from harness.model import Digest
-from harness.store import listing
-from harness.store import runs as store_runs
+from benchmarks.power.resample import Power, false_alarms, power, upper
 
-LIVE_POINTS = {"cpu": "0.5", "shares": "1024:512"}
-LIVE_REPEATS = 8
-"""The least at which one change among so few metrics can be significant."""
 PARTS = ("about", "alarms", "power", "live")
 """Of POWER.md, in its order; each is kept in the bank's folder until it is measured again."""
 
@@ -39,6 +30,7 @@ def about(bank: Bank) -> str:
     """What the study rests on."""
     host, engine = bank.info.host, bank.info.engine
     counted = ", ".join(f"{point} {len(mine)}" for point, mine in bank.pooled.items())
+    runs = " + ".join(f"{len(start)}" for start in bank.starts)
     return (
         "# False alarms and power of `bench check`\n\n"
         "`python -m benchmarks.power collect DIR` measured the trials, and `power`, `alarms` and "
@@ -46,22 +38,34 @@ def about(bank: Bank) -> str:
         f"`bench check` runs. Measured {datetime.now(UTC):%Y-%m-%d} on {host.cpus} CPUs "
         f"({host.virtualisation or 'bare metal'}), kernel {host.kernel}, cgroup "
         f"v{engine.cgroup_version}, Docker {engine.version}. Windows of {WINDOW_S:g} s, a third of "
-        f"the default. Undisturbed trials that count, from {len(bank.runs)} runs: {counted}."
+        f"the default, where no other length is named. Undisturbed runs: {runs}, of "
+        f"{len(bank.starts)} starts of the engine; their trials that count: {counted}."
     )
 
 
 def alarms_part(bank: Bank, checks: int) -> str:
     """The A/A checks."""
     found = list(false_alarms(bank, checks))
-    rows = [(a.name, a.total, a.green, a.open, a.red, f"{a.bound:.1%}") for a in found]
+    rows = [
+        (
+            a.name, a.total, a.green, a.open, a.red, f"{a.bound:.1%}", a.planned,
+            f"{statistics.median(a.took):g}", f"{statistics.mean(a.took):.1f}", max(a.took),
+        )
+        for a in found
+    ]  # fmt: skip
     reds = "\n".join(f"- red: {reason}" for one in found for reason in one.reasons[:10])
-    heads = ("checks", "total", "green", "open", "red", "red at most (95 %)")
+    heads = (
+        "checks", "total", "green", "open", "red", "red at most (95 %)", "planned trials",
+        "median", "mean", "most",
+    )  # fmt: skip
     return (
         "## A/A checks: nothing differs\n\n"
-        f"Each check compares {len(bank.info.plan.points)} points at {REPEATS} trials a side (or "
-        "what there is), all metrics and laws. *red* is exit code 1, *open* exit code 3. The "
-        "resampled checks share trials, so they are not independent of each other; the runs "
-        f"are.\n\n{table(heads, rows)}\n\n{reds}".rstrip()
+        f"Each check compares {REPEATS} trials a point with {REPEATS}, all metrics and laws, and "
+        "goes on by itself where something that decides is open. *red* is exit code 1, *open* exit "
+        "code 3. Two runs each: the baseline is one run, the check is another, perhaps of another "
+        "start of the engine; more trials than that has come from other runs of its start. "
+        "Checks share runs, so they are not independent of each other."
+        f"\n\n{table(heads, rows)}\n\n{reds}".rstrip()
     )
 
 
@@ -74,7 +78,7 @@ def power_part(folder: Path, bank: Bank, only: Sequence[str], draws: int) -> str
             known[fault.name] = [_row(one) for one in power(bank, fault, draws)]
     kept.write_text(json.dumps(known, indent=1))
     heads = (
-        "fault", "point", "metric", "moved by", "trials a side", "found", "90 % interval", "red",
+        "fault", "point", "metric", "moved by", "trials", "found", "90 % interval", "red",
         "asked for",
     )  # fmt: skip
     rows = [row for fault in FAULTS for row in known.get(fault.name, [])]
@@ -83,6 +87,7 @@ def power_part(folder: Path, bank: Bank, only: Sequence[str], draws: int) -> str
         "Trials with the fault against undisturbed ones, in whole checks whose other points are "
         "A/A. *found*: that very metric has changed (regressed, or with shorter gaps improved), "
         "adjusted for all others. *red*: the check. *moved by*: the median of all trials. "
+        "*trials*: of the whole check, which goes on by itself. "
         f"Each check draws its trials anew from those that were measured ({_counts(bank)}), so the "
         "checks are not independent, and the interval is of the draws alone. What a larger CFS "
         "slice moves is below what matters here; that it differs is told by every check."
@@ -110,37 +115,36 @@ def _row(one: Power) -> list[str]:
     ]  # fmt: skip
 
 
-def live_part(folder: Path, checks: int) -> str:
-    """Short checks of a host on which nothing changes, each against the run before it.
-
-    Runs that are there already count; as many as are missing are measured.
-    """
-    missing = checks + 1 - len(_live(folder)[0])
-    if missing > 0:
-        engine = DockerEngine(obtain_engine(None, say))
-        for seed in range(checks + 1 - missing, checks + 1):
-            plan = plan_of("live", LIVE_POINTS, LIVE_REPEATS, seed, engine.facts().cpus_to_give)
-            measure(plan, engine, folder)
-    digests, refused = _live(folder)
-    pairs = itertools.pairwise(digests)
-    found = tally("live", (changes.compare(a, b) for a, b in pairs))
-    reds = "".join(f"\n- red: {reason}" for reason in found.reasons)
+def live_part(folder: Path, points: int) -> str:
+    """`bench check` itself, again and again, of a host on which nothing changes."""
+    paths = sorted(folder.glob("start-*.jsonl"))
+    rows = [_live("idle", [one for path in paths for one in _told(path)])]
+    beside = folder / f"{NEIGHBOUR}.jsonl"
+    if beside.exists():
+        rows.append(_live("beside a neighbour that takes 20 % of a CPU half of the time",
+                          _told(beside)))  # fmt: skip
+    heads = (
+        "host", "checks", "green", "open", "red", "refused", "red at most (95 %)",
+        "median", "longest",
+    )  # fmt: skip
     return (
         "## Live checks\n\n"
-        f"{found.total} checks of {len(LIVE_POINTS)} points at {LIVE_REPEATS} trials a side, each "
-        f"against the run before it: {found.green} green, {found.open} open, {found.red} red (at "
-        f"most {found.bound:.1%}). {refused} more runs were so disturbed that most of their trials "
-        f"were rejected: `bench check` refuses such, with exit code 4.{reds}"
+        f"`bench check` of {points} points at {REPEATS} trials a side, against the "
+        "baselines that each start of the engine began with, in turn. Nothing differs. *refused*: "
+        "exit code 4, as most trials were disturbed. The last two columns are how long a check "
+        f"took.\n\n{table(heads, rows)}"
     )
 
 
-def _live(folder: Path) -> tuple[list[Digest], int]:
-    """The live runs that say something of the host, in their order, and how many do not."""
-    listed = [one for one in listing.list_runs(folder).runs if one.sweep == "live"]
-    runs = [store_runs.load(one.path) for one in reversed(listed) if one.status == "finished"]
-    digests = [digest(run.info, run.trials) for run in runs]
-    telling = [
-        one for one in digests
-        if 2 * sum(point.valid for point in one.points) >= sum(p.trials for p in one.points)
-    ]  # fmt: skip
-    return telling, len(digests) - len(telling)
+def _told(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _live(name: str, checks: Sequence[Mapping[str, Any]]) -> Sequence[object]:
+    ended = Counter(CHECK_CODES[one["code"]] for one in checks)
+    took = [one["took_s"] for one in checks]
+    return (
+        name, len(checks), *(ended[word] for word in ("green", "open", "red", "refused")),
+        f"{upper(ended['red'], len(checks)):.1%}",
+        f"{statistics.median(took):.0f} s", f"{max(took):.0f} s",
+    )  # fmt: skip

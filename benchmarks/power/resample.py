@@ -10,12 +10,9 @@ from dataclasses import dataclass, replace
 
 from scipy import stats
 
-from benchmarks.power.bank import Bank, checked, digested, halves
-from benchmarks.power.faults import DEFAULT_WINDOW_S, REPEATS, TWO, WINDOW_S, Fault
-from harness.comparison import noise as comparison_noise
-from harness.judge.points import summarise
-from harness.judge.width import half_width
-from harness.model import Change, Compared, Digest, Noise, TrialRecord
+from benchmarks.power.bank import Bank, checked, digested, drawn
+from benchmarks.power.faults import DEFAULT_WINDOW_S, REPEATS, WINDOW_S, Fault
+from harness.model import Change, Compared, Digest, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,10 @@ class Alarms:
     green: int
     open: int
     red: int
+    planned: int
+    """Trials of one check."""
+    took: tuple[int, ...]
+    """Trials that each needed."""
     reasons: tuple[str, ...] = ()
     """What the red ones said."""
 
@@ -45,52 +46,43 @@ def upper(found: int, total: int) -> float:
     return float(stats.beta.ppf(0.95, found + 1, total - found)) if found < total else 1.0
 
 
-def tally(name: str, checks: Iterable[Compared]) -> Alarms:
+def tally(name: str, planned: int, checks: Iterable[tuple[Compared, int]]) -> Alarms:
     """Count the checks by how they ended."""
     ends: Counter[str] = Counter()
-    reasons = []
-    for one in checks:
+    reasons, took = [], []
+    for one, trials in checks:
         red = one.status is Change.REGRESSED
         green = one.status in (Change.SAME, Change.IMPROVED)
         ends["red" if red else "green" if green else "open"] += 1
+        took.append(trials)
         if red:
             rows = [row for row in one.rows if row.status is Change.REGRESSED]
             reasons += [f"{row.point_id} {row.metric}: {row.reason}" for row in rows]
             reasons += [f"{law.point_id} law {law.law}: {law.reason}" for law in one.violations]
-    return Alarms(name, ends["green"], ends["open"], ends["red"], tuple(reasons))
-
-
-def false_alarms(bank: Bank, checks: int) -> Iterator[Alarms]:
-    """A/A checks: out of one pool, between runs, and both with the noise that is calibrated."""
-    rng = random.Random(1)
-    noise = calibrated(bank)
-    pool = bank.pooled
-    pairs = [(a, b) for a in bank.runs for b in bank.runs if a is not b]
-    drawn = [halves(pool, rng) for _ in range(checks)]
-    if bank.default is not None:
-        info, trials = bank.default
-        long = Bank(info, None, (), {})
-        more = [halves(trials, rng) for _ in range(checks)]
-        yield tally(
-            f"windows of {DEFAULT_WINDOW_S:g} s, {len(trials)} points",
-            (checked(long, a, b) for a, b in more),
-        )
-    yield from (
-        tally(f"windows of {WINDOW_S:g} s, from all runs", (checked(bank, a, b) for a, b in drawn)),
-        tally("the same, calibrated", (checked(bank, a, b, noise) for a, b in drawn)),
-        tally("each run against each other", (checked(bank, a, b) for a, b in pairs)),
-        tally("the same, calibrated", (checked(bank, a, b, noise) for a, b in pairs)),
+    return Alarms(
+        name, ends["green"], ends["open"], ends["red"], planned, tuple(took), tuple(reasons)
     )
 
 
-def calibrated(bank: Bank) -> Noise:
-    """What `bench calibrate` says of the first three runs."""
-    digests = [digested(bank.info, run) for run in bank.runs[:3]]
-    return Noise(
-        created="", hostname=bank.info.host.hostname, fingerprint=digests[0].fingerprint,
-        runs=tuple(one.run for one in digests), repeats=REPEATS,
-        floors=comparison_noise.floors(digests),
-    )  # fmt: skip
+def of_default(bank: Bank) -> Bank:
+    """The bank of windows of the default length alone."""
+    assert bank.default is not None
+    info, trials = bank.default
+    return replace(bank, info=info, starts=((trials,),))
+
+
+def false_alarms(bank: Bank, checks: int) -> Iterator[Alarms]:
+    """A/A checks: two runs each, by one look and as they go on; two draws in long windows."""
+    kinds = {f"windows of {WINDOW_S:g} s, two runs each": bank}
+    if bank.default is not None:
+        kinds[f"windows of {DEFAULT_WINDOW_S:g} s, two draws of a run"] = of_default(bank)
+    for name, mine in kinds.items():
+        rng = random.Random(1)
+        pairs = [drawn(mine, rng) for _ in range(checks)]
+        planned = REPEATS * len(mine.info.plan.points)
+        once = (checked(mine.info, a, b, goes_on=False) for a, b in pairs)
+        yield tally(f"{name}, one look (`--budget 1`)", planned, once)
+        yield tally(name, planned, (checked(mine.info, a, b) for a, b in pairs))
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,7 @@ class Power:
     change: float
     """Of the median of all trials, as a share."""
     trials: str
-    """On both sides."""
+    """Of the check, from the fewest to the most."""
     found: int
     red: int
     draws: int
@@ -118,7 +110,7 @@ def power(bank: Bank, fault: Fault, draws: int) -> list[Power]:
     """A fault at each of its points, the other points being A/A, in whole checks."""
     out = []
     if fault.window_s != WINDOW_S and bank.default is not None:
-        bank = replace(bank, info=bank.default[0], runs=(bank.default[1],))
+        bank = of_default(bank)
     info, faulty = bank.faults[fault.name]
     for point, trials in faulty.items():
         if len(trials) < REPEATS:
@@ -128,16 +120,14 @@ def power(bank: Bank, fault: Fault, draws: int) -> list[Power]:
             for of, mine in ((bank.info, bank.pooled[point]), (info, trials))
         ]
         rng = random.Random(f"{fault.name} {point}")
-        ways = {f"{REPEATS}": [_with_fault(bank, point, trials, rng) for _ in range(draws)]}
-        if fault.goal == TWO:
-            results, sizes = _until(bank, point, trials, rng, draws)
-            ways[sizes] = results
+        ended = [_with_fault(bank, point, trials, rng) for _ in range(draws)]
+        results, sizes = [one for one, _ in ended], [size for _, size in ended]
         for metric in (fault.metric, *fault.tails):
             change = medians[1][metric] / medians[0][metric] - 1
-            for sizes, results in ways.items():
-                found = sum(_shows(one, point, metric) for one in results)
-                red = sum(one.status is Change.REGRESSED for one in results)
-                out.append(Power(fault, point, metric, change, sizes, found, red, draws))
+            found = sum(_shows(one, point, metric) for one in results)
+            red = sum(one.status is Change.REGRESSED for one in results)
+            told = f"{min(sizes)} to {max(sizes)}" if len({*sizes}) > 1 else f"{sizes[0]}"
+            out.append(Power(fault, point, metric, change, told, found, red, draws))
     return out
 
 
@@ -158,36 +148,6 @@ def _shows(one: Compared, point: str, metric: str) -> bool:
 
 def _with_fault(
     bank: Bank, point: str, trials: Sequence[TrialRecord], rng: random.Random
-) -> Compared:
-    before, after = halves(bank.pooled, rng)
-    return checked(bank, before, {**after, point: rng.sample(list(trials), REPEATS)})
-
-
-def _until(
-    bank: Bank, point: str, trials: Sequence[TrialRecord], rng: random.Random, draws: int
-) -> tuple[list[Compared], str]:
-    """Both sides go on until the point's interval is as narrow as `--until 0.5%` asks."""
-    results, sizes = [], []
-    for _ in range(draws):
-        before, after = halves(bank.pooled, rng)
-        before[point] = narrow(bank, point, bank.pooled[point], rng)
-        after[point] = narrow(bank, point, trials, rng)
-        sizes += [len(before[point]), len(after[point])]
-        results.append(checked(bank, before, after))
-    return results, f"--until 0.5%: {min(sizes)} to {max(sizes)}"
-
-
-def narrow(
-    bank: Bank, point: str, trials: Sequence[TrialRecord], rng: random.Random, until: float = 0.005
-) -> list[TrialRecord]:
-    """Trials in random order until half of the interval is narrow enough twice in a row."""
-    order = rng.sample(list(trials), len(trials))
-    plan = replace(bank.info.plan, points=(bank.info.plan.point(point),))
-    in_a_row = 0
-    for n in range(REPEATS, len(order) + 1):
-        (summary,) = summarise(plan, order[:n], bank.info.engine, bank.info.host)
-        width = half_width(summary)
-        in_a_row = in_a_row + 1 if width is not None and width <= until else 0
-        if in_a_row == 2:
-            return order[:n]
-    return order
+) -> tuple[Compared, int]:
+    before, queue = drawn(bank, rng)
+    return checked(bank.info, before, {**queue, point: rng.sample(list(trials), len(trials))})

@@ -1,17 +1,18 @@
 """The cgroup hierarchies that are mounted where this process can see them.
 
-Source: proc(5) on mountinfo; cgroup_namespaces(7) on paths that begin with ``/..``.
+Source: cgroup_namespaces(7) on paths that begin with ``/..``.
 """
 
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+from harness.mountinfo import Mounted, parse
 
 _INITIAL_NAMESPACE = "cgroup:[4026531835]"
 """include/linux/proc_ns.h, PROC_CGROUP_INIT_INO."""
@@ -55,15 +56,6 @@ class Mounts:
     v2: tuple[Mount, ...]
 
 
-class _Line(NamedTuple):
-    id: str
-    parent: str
-    root: str
-    point: PurePosixPath
-    kind: str
-    options: tuple[str, ...]
-
-
 def visible_mounts(proc: Path) -> Mounts:
     """The cgroup mounts of this process that no other hides. OSError where they cannot be read."""
     mountinfo = (proc / "self" / "mountinfo").read_text(errors="surrogateescape")
@@ -84,7 +76,7 @@ def everywhere(path: str, proc: Path = Path("/proc")) -> list[Path]:
 
 @lru_cache(maxsize=1)  # of a host with hundreds of containers it takes ms, and is asked for each
 def _visible(mountinfo: str, initial: bool) -> Mounts:
-    lines = list(_lines(mountinfo))
+    lines = list(parse(mountinfo))
     parents = {line.id: line.parent for line in lines}
     v1: dict[str, tuple[Mount, ...]] = {}
     v2: tuple[Mount, ...] = ()
@@ -96,27 +88,12 @@ def _visible(mountinfo: str, initial: bool) -> Mounts:
         if line.kind == "cgroup2":
             v2 = (*v2, mount)
             continue
-        for option in line.options:
+        for option in line.of_all:
             v1[option] = (*v1.get(option, ()), mount)
     return Mounts(v1, v2)
 
 
-def _lines(mountinfo: str) -> Iterator[_Line]:
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, tail = left.split(" "), right.split(" ")
-        if len(fields) < 5 or len(tail) < 3:
-            continue
-        # The kernel writes blanks, tabs, newlines and backslashes in paths as octal numbers.
-        root, point = (
-            re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), one) for one in fields[3:5]
-        )
-        yield _Line(
-            fields[0], fields[1], root, PurePosixPath(point), tail[0], tuple(tail[2].split(","))
-        )
-
-
-def _hidden(line: _Line, later: list[_Line], parents: dict[str, str]) -> bool:
+def _hidden(line: Mounted, later: list[Mounted], parents: dict[str, str]) -> bool:
     """Whether a later mount, at the same point or at a folder above it, covers this one.
 
     One that it hangs on does not, though it can stand later: a host's root is mounted over the
@@ -127,4 +104,5 @@ def _hidden(line: _Line, later: list[_Line], parents: dict[str, str]) -> bool:
     while parent is not None and parent not in on:
         on.add(parent)
         parent = parents.get(parent)
-    return any(line.point.is_relative_to(one.point) for one in later if one.id not in on)
+    point = PurePosixPath(line.point)
+    return any(point.is_relative_to(one.point) for one in later if one.id not in on)

@@ -116,11 +116,17 @@ def _execute(
     from harness.host import process
     from harness.measure import runner
 
-    plan, done = run.info.plan, queue.done if queue else 0
+    done = queue.done if queue else 0
     try:
-        with process.kept_from_the_oom_killer(), progress(plan, done, run.info.purpose) as listener:
+        with process.kept_from_the_oom_killer(), progress(run.info, done) as listener:
             runner.run_plan(
-                plan, run.info.name, where, run.keep, listener, queue=queue, grow=run.grow
+                run.info.plan,
+                run.info.name,
+                where,
+                run.keep,
+                listener,
+                queue=queue,
+                grow=run.grow,
             )
     except (KeyboardInterrupt, Exception) as error:
         interrupted = isinstance(error, KeyboardInterrupt)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.dialogue import say
+from harness.cli.first_figures import FirstFigures
 from harness.cli.terminal import console
 from harness.measure.runner import Listener
-from harness.model import ForFind, Plan, PlannedTrial, TrialRecord
+from harness.model import ForFind, Plan, PlannedTrial, RunInfo, TrialRecord
 from harness.plan import build as planning
 from harness.wording import agreeing, counted
 
@@ -32,11 +33,13 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def progress(plan: Plan, done: int = 0, purpose: object = None) -> Iterator[Listener]:
+def progress(info: RunInfo, done: int = 0) -> Iterator[Listener]:
     """A listener that fits where stderr goes; ``done`` are the trials that are there already.
 
-    A search for a limit does not know how many trials it takes: it says where it has come to.
+    A search for a limit does not know how many trials it takes: it says where it has come to. A
+    sweep, which shows its table at its end alone, tells the first figures of each point.
     """
+    plan, purpose = info.plan, info.purpose
     if isinstance(purpose, ForFind):
         click.echo(
             f"First {counted(len(plan.trials), 'trial')} over the whole range, then where it is "
@@ -55,8 +58,9 @@ def progress(plan: Plan, done: int = 0, purpose: object = None) -> Iterator[List
         f"{left}; Ctrl-C keeps what is done.",
         err=True,
     )
+    first = FirstFigures(info) if purpose is None and not done else None
     if not sys.stderr.isatty():
-        yield _Lines(plan, remaining)
+        yield _Lines(plan, remaining, first)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -70,7 +74,7 @@ def progress(plan: Plan, done: int = 0, purpose: object = None) -> Iterator[List
         *columns, console=console(stderr=True), auto_refresh=False, transient=True, expand=True
     ) as bar:
         task = bar.add_task("starting", total=len(plan.trials), completed=done, left=left)
-        yield _Bar(remaining, bar, task)
+        yield _Bar(remaining, bar, task, first)
 
 
 class _Remaining:
@@ -114,9 +118,15 @@ class _Search(_Shown):
 
 
 class _Bar(_Shown):
-    def __init__(self, remaining: _Remaining, bar: Progress, task: TaskID) -> None:
+    def __init__(
+        self, remaining: _Remaining, bar: Progress, task: TaskID, first: FirstFigures | None
+    ) -> None:
         self._bar, self._task = bar, task
-        self._remaining = remaining
+        self._remaining, self._first = remaining, first
+
+    def finished(self, record: TrialRecord, done: int, total: int) -> None:
+        if self._first and (said := self._first.of(record)):
+            self._bar.console.print(said, markup=False, highlight=False)
 
     def phase(self, planned: PlannedTrial, done: int, total: int, phase: str) -> None:
         if phase != "measuring":
@@ -133,11 +143,13 @@ class _Bar(_Shown):
 
 
 class _Lines(_Shown):
-    def __init__(self, plan: Plan, remaining: _Remaining) -> None:
+    def __init__(self, plan: Plan, remaining: _Remaining, first: FirstFigures | None) -> None:
         self._block = len(plan.points)
-        self._remaining = remaining
+        self._remaining, self._first = remaining, first
 
     def finished(self, record: TrialRecord, done: int, total: int) -> None:
+        if self._first and (said := self._first.of(record)):
+            click.echo(said, err=True)
         if done % self._block == 0 or done == total:
             left = self._remaining.text(done, total)
             click.echo(f"{done} of {counted(total, 'trial')} done, {left}", err=True)

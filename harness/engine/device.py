@@ -29,6 +29,7 @@ from harness.engine.trusted import make_private
 from harness.errors import BenchError, MeasurementError, UsageError
 from harness.interrupts import held_back
 from harness.model import BlockDevice
+from harness.mountinfo import parse
 
 SIZE_BYTES = 512 << 20
 _SPARE = 3
@@ -216,12 +217,10 @@ def _named(path: str) -> Device:
         raise UsageError(f"--device {path}: {error.strerror}.", "Name one of `lsblk`.") from None
     if not stat.S_ISBLK(found.st_mode):
         raise UsageError(f"--device {path} is no block device.", "Name one of `lsblk`.")
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        filesystem, source = after.split()[:2]
+    for one in parse(Path("/proc/self/mountinfo").read_text(errors="surrogateescape")):
         # btrfs has numbers of its own, and names its device all the same.
-        if _number(found.st_rdev) == before.split()[2] or _same(source, path):
-            return Device(facts_of(path, filesystem, made=False), path)
+        if _number(found.st_rdev) == one.device or _same(one.source, path):
+            return Device(facts_of(path, one.kind, made=False), path)
     raise UsageError(
         f"--device {path} is not mounted.",
         "Mount it: a file on it is used, and it is never formatted. Without --device a loop "

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.cgroup import CgroupPaths, thread_ids
 from harness.limits import parse_cpu_list
 from harness.model import HostFacts
+from harness.mountinfo import parse
 
 _OF_CPUS = (
     "/proc/cpuinfo",
@@ -129,10 +130,10 @@ class ProgramReader:
         Whoever reads a file of lxcfs is told of its own cgroup, so it cannot be read from here.
         """
         try:
-            text = (self._process / "mountinfo").read_text()
+            text = (self._process / "mountinfo").read_text(errors="surrogateescape")
         except OSError:
             return None
-        return {fields[4] for line in text.splitlines() if len(fields := line.split()) > 4}
+        return {one.point for one in parse(text)}
 
 
 def where_stopped(process: Path, paths: CgroupPaths) -> Program:

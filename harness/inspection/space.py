@@ -6,10 +6,11 @@ Source: proc(5) on mountinfo; statvfs(3).
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.mountinfo import parse
 
 _LOCAL = {
     "aufs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs",
@@ -77,14 +78,9 @@ def _writable(mountinfo: str) -> Iterator[tuple[str, str]]:
     """
     mounted: dict[str, tuple[str, bool, bool]] = {}
     """Point → (device, local, for writing)."""
-    for line in mountinfo.splitlines():
-        before, separator, after = line.partition(" - ")
-        fields, of_kind = before.split(), after.split()
-        if not separator or len(fields) < 6 or len(of_kind) < 3:
-            continue
-        at = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields[4])
-        writes = "rw" in fields[5].split(",") and "rw" in of_kind[2].split(",")
-        mounted[at] = (fields[2], of_kind[0] in _LOCAL, writes)
+    for one in parse(mountinfo):
+        writes = "rw" in one.options and "rw" in one.of_all
+        mounted[one.point] = (one.device, one.kind in _LOCAL, writes)
     far = tuple(f"{at.rstrip('/')}/" for at, (_, local, _) in mounted.items() if not local)
     for at, (device, local, writes) in mounted.items():
         if local and writes and not at.startswith(far):

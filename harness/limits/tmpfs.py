@@ -25,6 +25,7 @@ from harness.limits.row import (
     plain,
     told,
 )
+from harness.mountinfo import parse
 
 SHM = "/dev/shm"
 DEFAULT_SHM_BYTES = 64 << 20
@@ -82,20 +83,19 @@ def _read(options_at: Mapping[str, str] | None) -> str | None:
     return _text(found) if found else None
 
 
-_MOUNT = re.compile(
-    rb"^\d+ \d+ \S+ \S+ (?P<at>\S+) .*? - tmpfs \S+ \S*?\bsize=(?P<kib>\d+)k", re.MULTILINE
-)
-"""proc(5), mountinfo; mm/shmem.c, shmem_show_options."""
+_KIB = re.compile(r"size=(\d+)k")
+"""mm/shmem.c, shmem_show_options."""
 
 
 def _mounts(raw: bytes | None) -> Sizes | None:
     if not raw:
         return None
-    return tuple(
-        (re.sub(rb"\\(\d{3})", lambda code: bytes([int(code[1], 8)]), one["at"])
-         .decode("utf-8", "replace"), int(one["kib"]) << 10)
-        for one in _MOUNT.finditer(raw)
-    )  # fmt: skip
+    found = []
+    for one in parse(raw.decode("utf-8", "replace")):
+        size = next((size for told in one.of_all if (size := _KIB.fullmatch(told))), None)
+        if one.kind == "tmpfs" and size:
+            found.append((one.point, int(size[1]) << 10))
+    return tuple(found)
 
 
 def _shm(raw: bytes | None) -> int | None:

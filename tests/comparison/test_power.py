@@ -86,7 +86,7 @@ def test_no_check_is_red_where_nothing_differs() -> None:
         ("shares-5", "shares=1024:512"),
         pytest.param("swapped", "shares=1024:512", marks=pytest.mark.slow),
         pytest.param("busy", "shares=1024:512", marks=pytest.mark.slow),
-        pytest.param("period", "period=100000", marks=pytest.mark.slow),
+        pytest.param("period", "cpus=0.5", marks=pytest.mark.slow),
     ],
 )
 def test_an_injected_fault_is_found_at_the_default_repeats(fault: str, point: str) -> None:

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from benchmarks import recipe
+from benchmarks import commands, recipe
 from harness.errors import MeasurementError, UsageError
 
 HERE = Mock(host="unix:///nowhere.sock")
@@ -30,7 +30,7 @@ def bench(folder: Path, *codes: int) -> str:
 def test_it_is_the_recipe_and_every_ending_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe, "_BENCH", bench(tmp_path, 0, 3, 0, 4, 1, 0))
+    monkeypatch.setattr(commands, "BENCH", bench(tmp_path, 0, 3, 0, 4, 1, 0))
     said = recipe.report(HERE, checks=3)
     assert (tmp_path / "asked").read_text().splitlines() == [
         "sweep cpu --repeats 10", "baseline set", *["check"] * 6,
@@ -43,7 +43,7 @@ def test_it_is_the_recipe_and_every_ending_is_counted(
 def test_an_ending_that_no_check_has_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe, "_BENCH", bench(tmp_path, 70))
+    monkeypatch.setattr(commands, "BENCH", bench(tmp_path, 70))
     with pytest.raises(MeasurementError, match="`bench check`"):
         recipe.report(HERE, only="idle")
     with pytest.raises(UsageError, match="Known: idle, neighbour"):
