@@ -12,7 +12,6 @@ import json
 import math
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from benchmarks.commands import Commands
 from harness.cli.dialogue import say
 from harness.engine.connect import Connection
 from harness.errors import MeasurementError, UsageError
@@ -44,7 +44,6 @@ STEP = 0.05
 LEAST_CPUS, MOST_CPUS = 0.1, 1.0
 TARGETS_MIB = (20, 33, 57)
 MEMORY_RANGE_MIB = (8, 128)
-_BENCH = str(Path(sys.executable).with_name("bench"))
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class _Here:
     """Commands on an engine, in a folder of their own."""
 
     def __init__(self, connection: Connection, folder: Path) -> None:
-        self._host, self._folder = connection.host, folder
+        self._folder, self._bench = folder, Commands(connection, folder)
 
     def bursts(self, finds: int) -> Answers:
         """Finds of the CPUs that keep the tail of bursts below the goal."""
@@ -114,7 +113,7 @@ class _Here:
         """Where the median of many trials at each setting of a fine grid meets the goal."""
         values = ",".join(f"{one:g}" for one in grid)
         results = self._folder / "truth"
-        self._bench("sweep", "cpu", "--workload", "burst", "--threads", "1", "--values", values,
+        self._bench.run("sweep", "cpu", "--workload", "burst", "--threads", "1", "--values", values,
                     "--repeats", str(trials), "--duration", f"{WINDOW_S:g}",
                     "--results", str(results))  # fmt: skip
         (path,) = results.iterdir()
@@ -157,19 +156,10 @@ class _Here:
         raise MeasurementError(f"a growth to {target_mib} MiB was killed 16 MiB above that.")
 
     def _find(self, seed: int, *asked: str) -> dict[str, Any]:
-        done = self._bench("find", *asked, "--seed", str(seed), "--json", codes=(0, 1, 3))
-        found: dict[str, Any] = json.loads(done)
+        done = self._bench.run("find", *asked, "--seed", str(seed), "--json", codes=(0, 1, 3))
+        found: dict[str, Any] = json.loads(done.out)
         say(f"seed {seed}, {asked[asked.index('--workload') + 1]}: {found['answer']}")
         return found
-
-    def _bench(self, *args: str, codes: Sequence[int] = (0,)) -> str:
-        done = subprocess.run(
-            [_BENCH, *args, "--engine-host", self._host], cwd=self._folder, capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
-        if done.returncode not in codes:
-            raise MeasurementError(f"`bench {' '.join(args)}` failed: {done.stderr.strip()[-300:]}")
-        return done.stdout
 
 
 def _answers(found: Sequence[dict[str, Any]], right: int, grid: int) -> Answers:

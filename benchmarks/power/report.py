@@ -53,7 +53,12 @@ def alarms_part(bank: Bank, checks: int) -> str:
         )
         for a in found
     ]  # fmt: skip
-    reds = "\n".join(f"- red: {reason}" for one in found for reason in one.reasons[:10])
+    reds = "\n".join(f"- red, {one.name}: {why}" for one in found for why in one.reasons[:10])
+    opened = "\n".join(
+        f"- open, {one.name}: {what} in {count}"
+        for one in found
+        for what, count in Counter(one.left).most_common()
+    )
     heads = (
         "checks", "total", "green", "open", "red", "red at most (95 %)", "planned trials",
         "median", "mean", "most",
@@ -65,7 +70,7 @@ def alarms_part(bank: Bank, checks: int) -> str:
         "code 3. Two runs each: the baseline is one run, the check is another, perhaps of another "
         "start of the engine; more trials than that has come from other runs of its start. "
         "Checks share runs, so they are not independent of each other."
-        f"\n\n{table(heads, rows)}\n\n{reds}".rstrip()
+        f"\n\n{table(heads, rows)}\n\n{opened}\n{reds}".rstrip()
     )
 
 

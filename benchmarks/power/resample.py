@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.power.bank import Bank, checked, digested, drawn
 from benchmarks.power.faults import DEFAULT_WINDOW_S, REPEATS, WINDOW_S, Fault
-from harness.model import Change, Compared, Digest, TrialRecord
+from harness.model import Change, Compared, Digest, Status, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Alarms:
     """Trials that each needed."""
     reasons: tuple[str, ...] = ()
     """What the red ones said."""
+    left: tuple[str, ...] = ()
+    """What stayed open and decides, once for each check."""
 
     @property
     def total(self) -> int:
@@ -49,18 +51,30 @@ def upper(found: int, total: int) -> float:
 def tally(name: str, planned: int, checks: Iterable[tuple[Compared, int]]) -> Alarms:
     """Count the checks by how they ended."""
     ends: Counter[str] = Counter()
-    reasons, took = [], []
+    reasons, took, left = [], [], []
     for one, trials in checks:
         red = one.status is Change.REGRESSED
         green = one.status in (Change.SAME, Change.IMPROVED)
         ends["red" if red else "green" if green else "open"] += 1
         took.append(trials)
+        if not red and not green:
+            left += sorted({f"{row.point_id} {row.metric}" for row in one.rows
+                            if row.decides and row.status is Change.INCONCLUSIVE})  # fmt: skip
+            left += [f"{law.point_id} law {law.law}" for law in one.laws
+                     if law.after is Status.INCONCLUSIVE]  # fmt: skip
         if red:
             rows = [row for row in one.rows if row.status is Change.REGRESSED]
             reasons += [f"{row.point_id} {row.metric}: {row.reason}" for row in rows]
             reasons += [f"{law.point_id} law {law.law}: {law.reason}" for law in one.violations]
     return Alarms(
-        name, ends["green"], ends["open"], ends["red"], planned, tuple(took), tuple(reasons)
+        name,
+        ends["green"],
+        ends["open"],
+        ends["red"],
+        planned,
+        tuple(took),
+        tuple(reasons),
+        tuple(left),
     )
 
 
