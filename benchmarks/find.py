@@ -113,9 +113,10 @@ class _Here:
         """Where the median of many trials at each setting of a fine grid meets the goal."""
         values = ",".join(f"{one:g}" for one in grid)
         results = self._folder / "truth"
-        self._bench.run("sweep", "cpu", "--workload", "burst", "--threads", "1", "--values", values,
-                    "--repeats", str(trials), "--duration", f"{WINDOW_S:g}",
-                    "--results", str(results))  # fmt: skip
+        self._bench.run(
+            "sweep", "cpu", "--workload", "burst", "--threads", "1", "--values", values,
+            "--repeats", str(trials), "--duration", f"{WINDOW_S:g}", "--results", str(results),
+        )  # fmt: skip
         (path,) = results.iterdir()
         run = runs.load(path)
         metric = METRICS["response_p99_s"]

@@ -34,7 +34,7 @@ def parse(text: str) -> Iterator[Mounted]:
 
     Bytes that are no UTF-8 are to be decoded with ``surrogateescape``: paths may hold them.
     """
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a path may hold whatever else ends a line for Python
         before, separator, after = line.partition(" - ")
         fields, of_kind = before.split(" "), after.split(" ")
         if not separator or len(fields) < 6 or len(of_kind) < 3:

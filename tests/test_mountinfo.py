@@ -31,6 +31,11 @@ def test_what_the_kernel_escapes_is_read_as_it_is() -> None:
     assert [one.point for one in parse(LINES)] == ["/mnt2", "/a b\\c", "/proc/stat"]
 
 
+def test_a_path_may_hold_what_ends_a_line_elsewhere() -> None:
+    (one,) = parse("40 36 0:35 / /a\x1cb\rc\u2028d rw - tmpfs none rw\n")
+    assert one.point == "/a\x1cb\rc\u2028d"
+
+
 def test_what_is_no_line_is_none() -> None:
     assert list(parse("\n36 35 98:0 / /x rw\n36 35 98:0 / /x rw - ext4\n - \n")) == []
 

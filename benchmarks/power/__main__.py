@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.power.bank import FROZEN, freeze, load
-from benchmarks.power.collect import collect
+from benchmarks.power.collect import NEIGHBOUR, collect
+from benchmarks.power.faults import FAULTS
 from benchmarks.power.report import PARTS, about, alarms_part, live_part, power_part
 
 CHECKS = 300
@@ -37,6 +38,10 @@ def main() -> None:
     parser.add_argument("--checks", type=int, default=CHECKS, help="of alarms (%(default)s)")
     parser.add_argument("--draws", type=int, default=60)
     given = parser.parse_args()
+    known = {"checks", "default", NEIGHBOUR, *(fault.name for fault in FAULTS)}
+    for name in given.only:
+        if name not in known:
+            parser.error(f"there is no '{name}': {', '.join(sorted(known))}")
     folder: Path = given.folder
     if given.what == "collect":
         collect(folder, given.only)
