@@ -29,12 +29,13 @@ class Mounted(NamedTuple):
     """Options of the file system, wherever it is mounted."""
 
 
-def parse(text: str) -> Iterator[Mounted]:
+def parse(raw: bytes) -> Iterator[Mounted]:
     """The mounts in their order, those that are hidden by later ones too; what is no line is none.
 
-    Bytes that are no UTF-8 are to be decoded with ``surrogateescape``: paths may hold them.
+    Bytes that are no UTF-8, which paths may hold, are as ``os.fsdecode`` has them.
     """
-    for line in text.split("\n"):  # a path may hold whatever else ends a line for Python
+    for line in raw.decode("utf-8", "surrogateescape").split("\n"):
+        # Not by splitlines: a path may hold whatever else ends a line for Python.
         before, separator, after = line.partition(" - ")
         fields, of_kind = before.split(" "), after.split(" ")
         if not separator or len(fields) < 6 or len(of_kind) < 3:

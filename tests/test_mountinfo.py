@@ -7,9 +7,9 @@ from pathlib import Path
 from harness.mountinfo import parse
 
 LINES = (
-    "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"
-    "40 36 0:35 / /a\\040b\\134c rw - tmpfs none rw,size=64k\n"
-    "41 36 0:36 / /proc/stat rw shared:2 propagate_from:1 - fuse.lxcfs lxcfs rw,user_id=0\n"
+    b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"
+    b"40 36 0:35 / /a\\040b\\134c rw - tmpfs none rw,size=64k\n"
+    b"41 36 0:36 / /proc/stat rw shared:2 propagate_from:1 - fuse.lxcfs lxcfs rw,user_id=0\n"
 )
 
 
@@ -32,14 +32,14 @@ def test_what_the_kernel_escapes_is_read_as_it_is() -> None:
 
 
 def test_a_path_may_hold_what_ends_a_line_elsewhere() -> None:
-    (one,) = parse("40 36 0:35 / /a\x1cb\rc\u2028d rw - tmpfs none rw\n")
+    (one,) = parse("40 36 0:35 / /a\x1cb\rc\u2028d rw - tmpfs none rw\n".encode())
     assert one.point == "/a\x1cb\rc\u2028d"
 
 
 def test_what_is_no_line_is_none() -> None:
-    assert list(parse("\n36 35 98:0 / /x rw\n36 35 98:0 / /x rw - ext4\n - \n")) == []
+    assert list(parse(b"\n36 35 98:0 / /x rw\n36 35 98:0 / /x rw - ext4\n - \n")) == []
 
 
 def test_this_process_has_a_root() -> None:
-    text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    text = Path("/proc/self/mountinfo").read_bytes()
     assert "/" in [one.point for one in parse(text)]

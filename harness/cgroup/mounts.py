@@ -58,7 +58,7 @@ class Mounts:
 
 def visible_mounts(proc: Path) -> Mounts:
     """The cgroup mounts of this process that no other hides. OSError where they cannot be read."""
-    mountinfo = (proc / "self" / "mountinfo").read_text(errors="surrogateescape")
+    mountinfo = (proc / "self" / "mountinfo").read_bytes()
     try:
         # Before kernel 4.6 there is no such file, and no other namespace.
         initial = str((proc / "self/ns/cgroup").readlink()) == _INITIAL_NAMESPACE
@@ -75,7 +75,7 @@ def everywhere(path: str, proc: Path = Path("/proc")) -> list[Path]:
 
 
 @lru_cache(maxsize=1)  # of a host with hundreds of containers it takes ms, and is asked for each
-def _visible(mountinfo: str, initial: bool) -> Mounts:
+def _visible(mountinfo: bytes, initial: bool) -> Mounts:
     lines = list(parse(mountinfo))
     parents = {line.id: line.parent for line in lines}
     v1: dict[str, tuple[Mount, ...]] = {}

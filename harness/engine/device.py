@@ -217,7 +217,7 @@ def _named(path: str) -> Device:
         raise UsageError(f"--device {path}: {error.strerror}.", "Name one of `lsblk`.") from None
     if not stat.S_ISBLK(found.st_mode):
         raise UsageError(f"--device {path} is no block device.", "Name one of `lsblk`.")
-    for one in parse(Path("/proc/self/mountinfo").read_text(errors="surrogateescape")):
+    for one in parse(Path("/proc/self/mountinfo").read_bytes()):
         # btrfs has numbers of its own, and names its device all the same.
         if _number(found.st_rdev) == one.device or _same(one.source, path):
             return Device(facts_of(path, one.kind, made=False), path)

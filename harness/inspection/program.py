@@ -130,7 +130,7 @@ class ProgramReader:
         Whoever reads a file of lxcfs is told of its own cgroup, so it cannot be read from here.
         """
         try:
-            text = (self._process / "mountinfo").read_text(errors="surrogateescape")
+            text = (self._process / "mountinfo").read_bytes()
         except OSError:
             return None
         return {one.point for one in parse(text)}

@@ -45,9 +45,9 @@ class Spaces:
     def __init__(self, process: Path) -> None:
         self._root = f"{process}/root"
         try:
-            text = (process / "mountinfo").read_bytes().decode("utf-8", "surrogateescape")
+            text = (process / "mountinfo").read_bytes()
         except OSError:
-            text = ""
+            text = b""
         self._at: dict[str, str] = {}
         """Device → where it is mounted; by its number, as two that are empty look alike."""
         isdir = os.path.isdir  # what pathlib takes counts for many
@@ -71,7 +71,7 @@ class Spaces:
         return tuple(found)
 
 
-def _writable(mountinfo: str) -> Iterator[tuple[str, str]]:
+def _writable(mountinfo: bytes) -> Iterator[tuple[str, str]]:
     """(device, point) of local mounts for writing, none of them below one that is not local.
 
     Of several at one point the last is what is seen.

@@ -91,10 +91,11 @@ def _mounts(raw: bytes | None) -> Sizes | None:
     if not raw:
         return None
     found = []
-    for one in parse(raw.decode("utf-8", "replace")):
+    for one in parse(raw):
         size = next((size for told in one.of_all if (size := _KIB.fullmatch(told))), None)
         if one.kind == "tmpfs" and size:
-            found.append((one.point, int(size[1]) << 10))
+            point = one.point.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            found.append((point, int(size[1]) << 10))
     return tuple(found)
 
 
