@@ -6,70 +6,48 @@ import contextlib
 import os
 import statistics
 import time
+import unittest.mock
 from collections.abc import Iterator, Sequence
 
 from benchmarks.figures import Figure
-from harness.cgroup import CgroupPaths, CounterReader, RawSample, locate
+from harness.cgroup import CounterReader, locate
 from harness.engine import processes
 from harness.engine.boundary import Container
 from harness.engine.connect import Connection
 from harness.engine.docker_engine import DockerEngine
 from harness.host import identity
-from harness.measure import protocol
-from harness.measure.sampler import SystemClock, sample_window
-from harness.model import ContainerSpec, HostSample, Limits, SamplerCost, Spin
+from harness.host.process import many_files_open
+from harness.measure import protocol, sampled
+from harness.measure.sampler import Sampler
+from harness.model import ContainerSpec, Limits, SamplerCost, Spin
 
 ROUNDS = 3
 WINDOW_S = 5.0
 SDK_CALLS = 3
 SETTLE_S = 1.5
-
-
-class Everything(CounterReader):
-    """Reads memory.stat, events, peak and pressure at every tick too."""
-
-    def read_details(self) -> RawSample:
-        """One moment of all counters."""
-        details = tuple(_pread(fd) for fd in self._detail_fds)
-        return super().read()._replace(details=details)
-
-    def read(self) -> RawSample:
-        """The same."""
-        return self.read_details()
+KILOHERTZ = 1000.0
+MANY, MANY_HZ = 64, 50.0
 
 
 class CpuFiles(CounterReader):
-    """Reads the CPU files alone."""
+    """The CPU files alone."""
 
-    def __init__(self, paths: CgroupPaths) -> None:
-        super().__init__(paths)
-        named = zip(self._fds, paths.files.tick_files, strict=True)
-        self._cpu_fds = [fd for fd, (controller, _) in named if controller != "memory"]
-
-    def read(self) -> RawSample:
-        """One moment of CPU time and throttling."""
-        files = tuple(_pread(fd) for fd in self._cpu_fds)
-        return RawSample(time.monotonic_ns(), 0, (*files, None, None))
-
-    def read_details(self) -> RawSample:
-        """The same."""
-        return self.read()
+    @property
+    def descriptors(self) -> tuple[tuple[int | None, ...], ...]:
+        """None in place of all others."""
+        ticks, details, edges = super().descriptors
+        named = zip(ticks, self.version.tick_files, strict=True)
+        cpu = tuple(fd if controller != "memory" else None for fd, (controller, _) in named)
+        return cpu, (None,) * len(details), edges
 
 
 class Nothing(CounterReader):
-    """Reads nothing: what is left is what it costs to wake up."""
+    """No file: what is left is what it costs to wake up."""
 
-    def read(self) -> RawSample:
-        """An empty moment."""
-        return RawSample(time.monotonic_ns(), 0, (None, None, None, None))
-
-    def read_details(self) -> RawSample:
-        """The same."""
-        return self.read()
-
-
-def _pread(fd: int | None) -> bytes | None:
-    return None if fd is None else os.pread(fd, 8192, 0)
+    @property
+    def descriptors(self) -> tuple[tuple[int | None, ...], ...]:
+        """None in place of each."""
+        return tuple((None,) * len(fds) for fds in super().descriptors)
 
 
 @contextlib.contextmanager
@@ -95,25 +73,10 @@ def loaded(
             container.remove()
 
 
-def window(reader: CounterReader, hz: float, seconds: float) -> SamplerCost:
-    """What a window of sampling one container costs."""
-    clock = SystemClock()
-    return sample_window(
-        [reader],
-        lambda: HostSample(t_mono_ns=clock.now_ns()),
-        start_ns=clock.now_ns(),
-        duration_ns=round(seconds * 1e9),
-        cadence_hz=hz,
-        clock=clock,
-    ).cost
-
-
-def tight_loop_s(reader: CounterReader, reads: int = 5000) -> float:
-    """CPU time of one read in a loop without any sleep."""
-    before = time.thread_time_ns()
-    for _ in range(reads):
-        reader.read()
-    return (time.thread_time_ns() - before) / reads / 1e9
+def window(readers: Sequence[CounterReader], hz: float, seconds: float) -> SamplerCost:
+    """What a window of sampling some containers costs, as ``bench`` samples them."""
+    with contextlib.closing(Sampler(readers, hz)) as sampler:
+        return sampler.window(time.monotonic_ns() + 5_000_000, round(seconds * 1e9)).cost
 
 
 def stats_stream_s(container: Container, of_engine: frozenset[int]) -> float:
@@ -146,10 +109,16 @@ def _taken(of_engine: frozenset[int], seconds: float) -> int:
 
 
 def measure(connection: Connection) -> list[Figure]:
-    """Cost of a sample, and the highest steady rate."""
-    return [*_cost(connection), *_rate(connection)]
+    """Cost of a sample, the highest steady rate, and many containers at once."""
+    return [*_cost(connection), *_rate(connection), *_many(connection)]
 
 
+EVERY_TICK = 1e6
+KINDS: tuple[tuple[str, type[CounterReader], float], ...] = (
+    ("cpu", CpuFiles, sampled.DETAIL_HZ), ("all", CounterReader, sampled.DETAIL_HZ),
+    ("every", CounterReader, EVERY_TICK), ("nothing", Nothing, sampled.DETAIL_HZ),
+)  # fmt: skip
+"""What is sampled, and how often its details are read."""
 IDLE, BUSY = "on an idle host", "beside a full load"
 """A CPU that has nothing to do must leave its sleep first, and whom it wakes up for pays for it."""
 
@@ -168,11 +137,13 @@ def _cost(connection: Connection) -> list[Figure]:
             # A stream ends with its container, so each round has one of its own.
             with loaded(engine, [limits], threads) as ((container, pid),):
                 of_engine, paths = processes.pids(connection.host, pid), locate(pid, container.id)
-                for name, kind in (("cpu", CpuFiles), ("all", Everything), ("nothing", Nothing)):
-                    with contextlib.closing(kind(paths)) as reader:
-                        cost = window(reader, hz, WINDOW_S)
+                for name, kind, detail_hz in KINDS:
+                    with (
+                        contextlib.closing(kind(paths)) as reader,
+                        unittest.mock.patch.object(sampled, "DETAIL_HZ", detail_hz),
+                    ):
+                        cost = window([reader], hz, WINDOW_S)
                         took(where, name, cost.cpu_ns / cost.ticks / 1e9)
-                        took(where, f"{name} alone", tight_loop_s(reader))
                 took(where, "sdk", sdk_call_s(connection, container, of_engine))
                 took(where, "stream", stats_stream_s(container, of_engine))
     median = {what: statistics.median(found) for what, found in times.items()}
@@ -182,8 +153,8 @@ def _cost(connection: Connection) -> list[Figure]:
         _ratio(name, files, goal, rival, against, {w: s for (at, w), s in median.items()
                                                    if at == where}, hz, where)
         for rival, against in rivals
-        for name, files, goal in (("CPU", "cpu", 150), ("all (memory.stat too)", "all", 80))
-        for files, where in ((f"{files} alone", IDLE), (files, BUSY), (files, IDLE))
+        for name, files, goal in (("CPU files", "cpu", 150), ("all files", "all", 80))
+        for where in (BUSY, IDLE)
     ]  # fmt: skip
 
 
@@ -197,17 +168,15 @@ def _ratio(  # noqa: PLR0913, PLR0917 - each is one word of the figure
     hz: float,
     where: str,
 ) -> Figure:
-    """One cell of the comparison: our files, with or without waking up for them, and one rival."""
-    alone = files.endswith(" alone")
-    how = f"reads alone, {where}" if alone else f"woken at {hz:.0f} Hz {where}"
-    detail = f"{median[files] * 1e6:.1f} µs against {median[rival] * 1e3:.2f} ms, not parsed; "
-    reads_s = median[files.removesuffix(" alone") + " alone"]
+    """One cell of the comparison: our files, its process woken for them, and one rival."""
     return Figure(
-        f"CPU time of a sample: {name} files, {how}", against, median[rival] / median[files], goal,
-        "× cheaper", detail + f"medians of {ROUNDS} rounds in turn", at_least=True,
-        explanation=f"of {median[files] * 1e6:.0f} µs the reads take {reads_s * 1e6:.1f} µs where "
-        f"all is in the CPU's caches, as it is not after 4 ms; a reader that reads "
-        f"nothing takes {median['nothing'] * 1e6:.0f} µs to be woken {where}. Several containers "
+        f"CPU time of a sample: {name}, woken at {hz:.0f} Hz {where}", against,
+        median[rival] / median[files], goal, "× cheaper",
+        f"{median[files] * 1e6:.1f} µs against {median[rival] * 1e3:.2f} ms, not parsed; "
+        f"medians of {ROUNDS} rounds in turn", at_least=True,
+        explanation=f"a sampler that reads nothing takes {median['nothing'] * 1e6:.1f} µs to be "
+        f"woken {where}. memory.stat, events and pressure are read {sampled.DETAIL_HZ:.0f} times a "
+        f"second; at every tick all files take {median['every'] * 1e6:.1f} µs. Several containers "
         "share one waking up.",
     )  # fmt: skip
 
@@ -216,18 +185,21 @@ def _rate(connection: Connection) -> list[Figure]:
     """Beside a container for each CPU that wants all of it: ours, and what the rivals give."""
     engine, cpus = DockerEngine(connection), os.cpu_count() or 1
     tick_hz = 1e9 / identity.tick_ns()
-    steady, cost, details = 0.0, 0.0, []
+    steady = cost = fast = missed_fast = 0.0
+    details = []
     with loaded(engine, [Limits()] * cpus, 1) as containers:
         container, pid = containers[0]
         paths = locate(pid, container.id)
-        for hz in sorted({10.0, 50.0, 100.0, tick_hz, 1000.0}):
+        for hz in sorted({10.0, 50.0, 100.0, tick_hz, KILOHERTZ}):
             with contextlib.closing(CounterReader(paths)) as reader:
-                found = window(reader, hz, WINDOW_S)
+                found = window([reader], hz, WINDOW_S)
             missed = found.missed / max(1, found.missed + found.ticks)
             share = found.cpu_ns / 1e9 / WINDOW_S
             details.append(f"{hz:.0f} Hz: {missed:.1%} missed, {share:.1%} of a CPU")
             if missed < 0.01 and hz <= tick_hz:
                 steady, cost = hz, share
+            if hz == KILOHERTZ:
+                fast, missed_fast = share, missed
         stream_hz, sdk_hz = _stream_hz(container), _sdk_hz(connection, container)
     how = f"{cpus} containers at full load on {cpus} CPUs; " + "; ".join(details)
     return [
@@ -235,6 +207,38 @@ def _rate(connection: Connection) -> list[Figure]:
                f"docker stats: {stream_hz:.2g} Hz, docker SDK: {sdk_hz:.2g} Hz", steady, tick_hz,
                "Hz", how, at_least=True),
         Figure("CPU that it takes at that rate", "-", cost * 100, 2.0, "% of one CPU", how),
+        Figure("CPU at 1 kHz", "-", fast * 100, 1.0, "% of one CPU",
+               f"{missed_fast:.2%} of ticks missed; {how}"),
+    ]  # fmt: skip
+
+
+def _many(connection: Connection) -> list[Figure]:
+    """Sixty-four containers at rest, for each of which all files are read."""
+    engine, shares = DockerEngine(connection), []
+    specs = [ContainerSpec(limits=Limits(), workload=Spin(threads=1))] * MANY
+    started = []
+    try:
+        for number, spec in enumerate(specs):
+            name = f"limitbench-cost-{number}"
+            started.append(engine.create(name=name, run="benchmark", spec=spec, deadline_s=600))
+        pids = [one.start() for one in started]
+        time.sleep(SETTLE_S)
+        with contextlib.ExitStack() as opened, many_files_open():
+            readers = [
+                opened.enter_context(contextlib.closing(CounterReader(locate(pid, one.id))))
+                for pid, one in zip(pids, started, strict=True)
+            ]
+            for _ in range(ROUNDS):
+                cost = window(readers, MANY_HZ, WINDOW_S)
+                shares.append(cost.cpu_ns / 1e9 / WINDOW_S)
+    finally:
+        for one in started:
+            one.remove()
+    found = statistics.median(shares)
+    each_us = found / MANY_HZ / MANY * 1e6
+    return [
+        Figure(f"CPU for {MANY} containers at {MANY_HZ:.0f} Hz", "-", found * 100, 2.0,
+               "% of one CPU", f"median of {ROUNDS}; {each_us:.1f} µs for each container and tick")
     ]  # fmt: skip
 
 

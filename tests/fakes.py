@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.cgroup import RawSample
+from harness.cgroup import V1, RawSample
 from harness.engine.boundary import Commands, Container, Device, Exit
 from harness.errors import EngineError, EngineRefusedError
 from harness.host.neighbours import Census
@@ -36,6 +36,7 @@ from harness.model import (
     Workload,
     WorkloadFacts,
 )
+from tests.sampling import VirtualSampling
 
 NOWHERE = Path("/nonexistent")
 ENGINE_FACTS = EngineFacts(
@@ -95,9 +96,6 @@ class World:
     def sleep_ns(self, duration_ns: int) -> None:
         self.now += max(0, duration_ns)
 
-    def thread_cpu_ns(self) -> int:
-        return 0
-
     def surroundings(self) -> Surroundings:
         return Surroundings(
             engine=FakeEngine(self),
@@ -105,7 +103,12 @@ class World:
             host_facts=HOST_FACTS,
             clock=self,
             observe=lambda containers, run, hz, measured: LocalObserver(
-                containers, self, self._open_cgroup, self._read_host, lambda: Census(NOWHERE)
+                containers,
+                hz,
+                measured,
+                opening=self._open_cgroup,
+                sampling=VirtualSampling(self, self._read_host),
+                census=lambda: Census(NOWHERE),
             ),
         )
 
@@ -389,21 +392,18 @@ class FakeLoad(FakeContainer):
 class FakeReader:
     """Counters of a fake container, encoded in the raw bytes so that parsing is exercised."""
 
+    version = V1
+    descriptors: Sequence[Sequence[int | None]] = ()
+
     def __init__(self, world: World, container: FakeContainer) -> None:
         self._world, self._container = world, container
         self.absent = {"usage_percpu_ns": "a fake keeps none"}
 
-    def read_details(self) -> RawSample:
-        return self.read()
-
-    def read(self) -> RawSample:
+    def read_edge(self) -> tuple[RawSample, bytes | None]:
         now = self._world.now
         usage = 0 if self._world.wrong_cgroup else self._container.usage_ns(now)
         periods, throttled = self._container.periods(now)
-        return RawSample(now, 0, (b"%d" % usage, b"%d %d" % (periods, throttled)))
-
-    def read_edge(self) -> tuple[RawSample, bytes | None]:
-        return self.read(), None
+        return RawSample(now, 0, (b"%d" % usage, b"%d %d" % (periods, throttled))), None
 
     def parse(self, raw: RawSample, percpu: bytes | None = None) -> Sample:
         usage, stat = raw.files

@@ -19,24 +19,36 @@ class HostReader:
     """Reads the host's counters at the edges of a window."""
 
     def __init__(self) -> None:
-        self._root = cgroup.root_usage_path()
+        self._version, self._paths = host_files()
 
     def read(self) -> HostSample:
         """Root cgroup's CPU time, steal per CPU, and the harness's own CPU time."""
-        version, root = None, []
-        if self._root:
-            version, path = self._root
-            root = [_read_bytes(path.with_name(name)) for _, name in version.usage_files]
+        first, *rest = self._paths
+        texts = [_read_bytes(first)]
         now = time.monotonic_ns()
-        texts = (*root, _read_bytes("/proc/stat"), _read_bytes("/proc/meminfo"))
-        sample = parse_host_sample(version, now, texts)
+        texts += map(_read_bytes, rest)
         return replace(
-            sample,
-            swappiness=parse_int(_read_bytes("/proc/sys/vm/swappiness")),
+            parse_host_sample(self._version, now, texts),
             harness_cpu_ns=time.process_time_ns(),
             t_real_ns=time.time_ns(),
             t_boot_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         )
+
+
+OF_EVERY_HOST = ("/proc/stat", "/proc/meminfo", "/proc/sys/vm/swappiness")
+
+
+def host_files() -> tuple[CgroupVersion | None, list[str]]:
+    """(whose root cgroup there is, the files of ``parse_host_sample`` in its order) of this host.
+
+    None where the root cgroup is not visible: then none of its files is among them.
+    """
+    found = cgroup.root_usage_path()
+    if found is None:
+        return None, [*OF_EVERY_HOST]
+    version, path = found
+    root = [str(path.with_name(name)) for _, name in version.usage_files]
+    return version, [*root, *OF_EVERY_HOST]
 
 
 def _read_bytes(path: str | Path) -> bytes | None:
@@ -52,9 +64,9 @@ def parse_host_sample(
     """A host's counters from its files; None for what is not there.
 
     The files in their order: ``usage_files`` of the root cgroup, unless that is not visible (None),
-    /proc/stat, /proc/meminfo.
+    then ``OF_EVERY_HOST``.
     """
-    *root, stat_raw, meminfo_raw = texts
+    *root, stat_raw, meminfo_raw, swappiness = texts
     usage_ns, percpu_ns = version.usage(root) if version else (None, None)
     meminfo = meminfo_raw.decode() if meminfo_raw else None
     return HostSample(
@@ -63,6 +75,7 @@ def parse_host_sample(
         root_percpu_ns=percpu_ns,
         swap_free_bytes=meminfo_bytes(meminfo, "SwapFree") if meminfo else None,
         memory_available_bytes=meminfo_bytes(meminfo, "MemAvailable") if meminfo else None,
+        swappiness=parse_int(swappiness),
         steal_ns=_steal(stat_raw),
     )
 

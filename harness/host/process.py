@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,24 @@ def many_files_open() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def kept_off(measured: frozenset[int] | None) -> Iterator[None]:
+    """Keep this thread, and those that it starts, off the CPUs that are measured.
+
+    ``measured`` is None where the containers may run on any CPU. Where they leave none of those
+    that this thread may use, nothing is changed.
+    """
+    before = os.sched_getaffinity(0)
+    rest = before - measured if measured is not None else frozenset[int]()
+    if rest:
+        os.sched_setaffinity(0, rest)
+    try:
+        yield
+    finally:
+        if rest:
+            os.sched_setaffinity(0, before)
 
 
 def stat_fields(text: bytes) -> tuple[bytes, list[bytes]]:

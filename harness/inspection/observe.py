@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,20 +30,21 @@ from harness.cgroup import (
 )
 from harness.engine.boundary import Exit, StatsStream
 from harness.errors import EngineError, MeasurementError
-from harness.host.counters import HostReader
+from harness.host.process import kept_off
 from harness.inspection.life import CgroupLife, Life, ProcessLife
 from harness.inspection.program import ProgramReader
 from harness.inspection.space import Spaces
 from harness.inspection.use import Observation
 from harness.limits import DEFAULT_PERIOD_US, parse_cpu_list
 from harness.measure.above import Above
-from harness.measure.sampler import Clock, Reader, SystemClock, Window, kept_off, sample_window
+from harness.measure.clock import Clock, SystemClock
+from harness.measure.sampled import Ending, Window
+from harness.measure.sampler import Reader, Sampler, StartSampling
 from harness.model import (
     UNLIMITED,
     ContainerRecord,
     EffectiveLimits,
     HostFacts,
-    HostSample,
     KernelLimits,
     Limits,
     Outcome,
@@ -55,6 +57,8 @@ _TOLD_NS = 3_000_000_000
 """So long an engine may take to know of a process's end: tens of ms where its host is idle."""
 _ASKED_AGAIN_NS = 50_000_000
 _FROZEN_AGAIN_NS = 200_000_000
+_LOOK_S = 0.025
+"""So often in a window it is looked whether its process is there."""
 _LIMITS_EVERY_NS = 100_000_000
 """So often in a window its limits are read: a dozen files, less than a millisecond."""
 _LEAST_PART_S = 1.0
@@ -94,14 +98,14 @@ class Onlooker:
         host: HostFacts,
         *,
         clock: Clock | None = None,
-        read_host: Callable[[], HostSample] | None = None,
+        sampling: StartSampling = Sampler,
         proc: Path = Path("/proc"),
         obstacle: str = "",
         named: NamedCgroup | None = None,
     ) -> None:
         self._engine, self._container, self._host = engine, container, host
         self._clock = clock or SystemClock()
-        self._read_host = read_host or HostReader().read
+        self._sampling = sampling
         self._named = named
         self._process = proc / str(container.pid)
         self._life: Life = ProcessLife(self._process)
@@ -251,15 +255,14 @@ class Onlooker:
             return changed or not self._life.goes_on()
 
         pinned = before.effective.cpuset_cpus if before.effective else None
-        with kept_off(parse_cpu_list(pinned) if pinned else None):
-            return sample_window(
-                [reader, *others],
-                self._read_host,
-                start_ns=self._clock.now_ns(),
-                duration_ns=round(duration_s * 1e9),
-                cadence_hz=cadence_hz or min(MAX_CADENCE_HZ, 1e9 / self._host.tick_ns),
-                clock=self._clock,
-                done=is_over,
+        measured = parse_cpu_list(pinned) if pinned else None
+        rate_hz = cadence_hz or min(MAX_CADENCE_HZ, 1e9 / self._host.tick_ns)
+        with (
+            kept_off(measured),
+            closing(self._sampling([reader, *others], rate_hz, measured)) as sampling,
+        ):
+            return sampling.window(
+                self._clock.now_ns(), round(duration_s * 1e9), Ending(is_over, _LOOK_S)
             )
 
     def _record(self, **measured: Any) -> ContainerRecord:

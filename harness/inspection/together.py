@@ -9,7 +9,7 @@ ticks in between are for those that end: what was read last is where they ended.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,6 @@ from harness.cgroup import (
     tightest_of,
 )
 from harness.errors import EngineError, MeasurementError
-from harness.host.counters import HostReader
 from harness.host.process import many_files_open
 from harness.inspection.life import ProcessLife
 from harness.inspection.observe import frozen_still, in_force, trial_of
@@ -32,12 +31,13 @@ from harness.inspection.program import where_stopped
 from harness.inspection.space import Spaces
 from harness.inspection.use import Observation
 from harness.measure.above import Above
-from harness.measure.sampler import Clock, SystemClock, Window, sample_window
+from harness.measure.clock import Clock, SystemClock
+from harness.measure.sampled import Window
+from harness.measure.sampler import Sampler, StartSampling
 from harness.model import (
     CgroupAbove,
     ContainerRecord,
     EffectiveLimits,
-    HostSample,
     KernelLimits,
     Limits,
     MemoryCounters,
@@ -143,13 +143,13 @@ class Together:
         engine: Listing,
         *,
         clock: Clock | None = None,
-        read_host: Callable[[], HostSample] | None = None,
+        sampling: StartSampling = Sampler,
         proc: Path = Path("/proc"),
         obstacle: str = "",
     ) -> None:
         self._engine, self._proc, self._obstacle = engine, proc, obstacle
         self._clock = clock or SystemClock()
-        self._read_host = read_host or HostReader().read
+        self._sampling = sampling
         self._members: dict[str, _Member] = {}
         self._open = contextlib.ExitStack()
 
@@ -196,17 +196,12 @@ class Together:
     def _window(
         self, members: Sequence[_Member], above: Sequence[Above], duration_s: float
     ) -> Window:
-        return sample_window(
-            [
-                *(one.reader for one in members if one.reader),
-                *(reader for one in above for reader in one.readers),
-            ],
-            self._read_host,
-            start_ns=self._clock.now_ns(),
-            duration_ns=round(duration_s * 1e9),
-            cadence_hz=CADENCE_HZ,
-            clock=self._clock,
-        )
+        readers = [
+            *(one.reader for one in members if one.reader),
+            *(reader for one in above for reader in one.readers),
+        ]
+        with contextlib.closing(self._sampling(readers, CADENCE_HZ)) as sampling:
+            return sampling.window(self._clock.now_ns(), round(duration_s * 1e9))
 
     def _meet(self) -> Iterator[Observation]:
         """Open what is new, close what is gone; what has no process now is told at once."""

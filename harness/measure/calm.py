@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from harness.host.counters import HostReader
 from harness.judge import validity
+from harness.measure.clock import Clock
 from harness.measure.queue import Queue
 from harness.measure.runner import Listener
-from harness.measure.sampler import Clock
 from harness.model import HostSample, Plan, RunInfo, TrialRecord
 from harness.plan.budget import Budget
 

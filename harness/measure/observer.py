@@ -19,15 +19,19 @@ from harness.cgroup import (
     locate,
     memory_counters,
 )
-from harness.host.counters import HostReader
+from harness.errors import MeasurementError
 from harness.host.neighbours import Census
 from harness.measure.above import Above
-from harness.measure.sampler import Clock, Reader, Window, sample_window
+from harness.measure.clock import Clock
+from harness.measure.conversation import TrialEndedError
+from harness.measure.sampled import Ending, Window
+from harness.measure.sampler import Reader, Sampler, Sampling, StartSampling
 from harness.model import (
     EffectiveLimits,
     HostSample,
     KernelLimits,
     MemoryCounters,
+    Outcome,
     Sample,
     SamplerCost,
 )
@@ -56,10 +60,11 @@ class Observer(Protocol):
         """Each one's memory now."""
         ...
 
-    def window(
-        self, start_ns: int, duration_ns: int, cadence_hz: float, done: Callable[[], bool] | None
-    ) -> Window:
-        """One window from ``start_ns`` (our CLOCK_MONOTONIC) on; see ``sampler.sample_window``."""
+    def window(self, start_ns: int, duration_ns: int, ending: Ending | None = None) -> Window:
+        """One window from ``start_ns`` (our CLOCK_MONOTONIC) on; see ``sampler.Sampler``.
+
+        TrialEndedError where it is not seen through.
+        """
         ...
 
     def close(self) -> None:
@@ -93,22 +98,25 @@ def open_cgroup(pid: int, container_id: str) -> OpenCgroup:
 class LocalObserver:
     """By the files of this host."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last three are what tests replace
         self,
         containers: Sequence[Watched],
-        clock: Clock,
+        cadence_hz: float,
+        measured: frozenset[int] | None = None,
+        *,
         opening: Callable[[int, str], OpenCgroup] = open_cgroup,
-        read_host: Callable[[], HostSample] | None = None,
+        sampling: StartSampling = Sampler,
         census: Callable[[], Census] = Census,
     ) -> None:
-        self._clock = clock
-        self._read_host = read_host or HostReader().read
         self._ours = [container_id for _, container_id in containers]
         self._census = census()
         self._opened: list[OpenCgroup] = []
+        self._sampling: Sampling | None = None
         try:
             for pid, container_id in containers:
                 self._opened.append(opening(pid, container_id))
+            # Before the load begins, as that is when the window's time begins to pass.
+            self._sampling = sampling(self._readers(), cadence_hz, measured)
         except BaseException:
             self.close()
             raise
@@ -130,22 +138,23 @@ class LocalObserver:
         """From the files, now."""
         return [cgroup.memory() for cgroup in self._opened]
 
-    def window(
-        self, start_ns: int, duration_ns: int, cadence_hz: float, done: Callable[[], bool] | None
-    ) -> Window:
-        """Sampled in the calling thread."""
+    def _readers(self) -> list[Reader]:
+        """The containers', then those of the cgroups above them."""
+        above = [one.above for one in self._opened if one.above]
+        return [
+            *(one.reader for one in self._opened),
+            *(reader for one in above for reader in one.readers),
+        ]
+
+    def window(self, start_ns: int, duration_ns: int, ending: Ending | None = None) -> Window:
+        """Sampled by a process beside this one; there is one window of each observer."""
+        assert self._sampling is not None
         above = [cgroup.above for cgroup in self._opened]
-        readers = [cgroup.reader for cgroup in self._opened]
-        window = sample_window(
-            [*readers, *(reader for one in above if one for reader in one.readers)],
-            self._read_host,
-            start_ns=start_ns,
-            duration_ns=duration_ns,
-            cadence_hz=cadence_hz,
-            clock=self._clock,
-            done=done,
-        )
-        own, rest = window.samples[: len(readers)], iter(window.samples[len(readers) :])
+        try:
+            window = self._sampling.window(start_ns, duration_ns, ending)
+        except MeasurementError as error:
+            raise TrialEndedError(Outcome.FAILED, error.message.rstrip(".")) from None
+        own, rest = window.samples[: len(above)], iter(window.samples[len(above) :])
         found = []
         for one, samples in zip(above, own, strict=True):
             series = [next(rest) for _ in one.readers] if one else []
@@ -159,7 +168,9 @@ class LocalObserver:
         )
 
     def close(self) -> None:
-        """Close the descriptors."""
+        """End the sampler and close the descriptors."""
+        if self._sampling is not None:
+            self._sampling.close()
         for cgroup in self._opened:
             cgroup.reader.close()
             if cgroup.above is not None:
@@ -169,8 +180,6 @@ class LocalObserver:
 
 class BlindObserver:
     """Nothing from outside: what the workload says of itself and docker stats are all there is."""
-
-    _LOOK_NS = 10_000_000
 
     def __init__(self, containers: Sequence[Watched], clock: Clock, why: str) -> None:
         self._count, self._clock, self._why = len(containers), clock, why
@@ -193,15 +202,13 @@ class BlindObserver:
         """Not known."""
         return [None] * self._count
 
-    def window(
-        self, start_ns: int, duration_ns: int, cadence_hz: float, done: Callable[[], bool] | None
-    ) -> Window:
+    def window(self, start_ns: int, duration_ns: int, ending: Ending | None = None) -> Window:
         """Time passes; nothing is read."""
         clock, end_ns = self._clock, start_ns + duration_ns
         clock.sleep_ns(start_ns - clock.now_ns())
         first = HostSample(t_mono_ns=clock.now_ns())
-        while (left := end_ns - clock.now_ns()) > 0 and not (done is not None and done()):
-            clock.sleep_ns(left if done is None else min(left, self._LOOK_NS))
+        while (left := end_ns - clock.now_ns()) > 0 and not (ending and ending.seen()):
+            clock.sleep_ns(min(left, round(ending.every_s * 1e9)) if ending else left)
         cost = SamplerCost(ticks=0, missed=0, lateness_p50_ns=0, lateness_p99_ns=0, cpu_ns=0)
         return Window(((),) * self._count, first, HostSample(t_mono_ns=clock.now_ns()), cost)
 

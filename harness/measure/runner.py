@@ -24,11 +24,13 @@ from harness.errors import (
     MeasurementError,
     NotSupportedError,
 )
+from harness.host.process import kept_off
 from harness.interrupts import held_back
 from harness.judge import counters, validity
 from harness.judge.laws.cpu import pinned_cpus
 from harness.measure import protocol
 from harness.measure.asking import Loads
+from harness.measure.clock import Clock, SystemClock
 from harness.measure.conversation import KILLED, Conversation, TrialEndedError, converse
 from harness.measure.kept import KeptTrial
 from harness.measure.lifecycle import LifecycleTrial
@@ -36,7 +38,7 @@ from harness.measure.observer import BlindObserver, LocalObserver, Observer, Wat
 from harness.measure.patience import load_timeout_s, start_timeout_s
 from harness.measure.phases import Phases, log_end
 from harness.measure.queue import Queue
-from harness.measure.sampler import Clock, SystemClock, kept_off
+from harness.measure.sampled import Ending
 from harness.measure.sidecar import Sidecar
 from harness.model import (
     BlockDevice,
@@ -60,6 +62,8 @@ DEADLINE_MARGIN_S = 15.0
 ENGINE_BACK_S = 60.0
 """A service manager starts a Docker that ended anew within seconds, many containers take longer."""
 STOP_GRACE_NS = 20_000_000
+END_SEEN_S = 0.004
+"""So soon the end of a load is seen that ends by itself: what comes after it is in its window."""
 EVENT_LATE_NS = 200_000_000
 """An engine may tell of a container's end before it has its event."""
 Samples = tuple[tuple[Sample, ...], ...]
@@ -114,7 +118,7 @@ def real_surroundings(
     engine: Engine,
     facts: EngineFacts,
     host: HostFacts,
-    local: Callable[[Sequence[Watched], Clock], Observer] = LocalObserver,
+    local: Callable[[Sequence[Watched], float, frozenset[int] | None], Observer] = LocalObserver,
     *,
     sides: Mapping[str, EngineFacts] | None = None,
 ) -> Surroundings:
@@ -127,7 +131,7 @@ def real_surroundings(
         if facts.no_cgroups:  # what /proc/PID/cgroup names there is the engine's own
             return BlindObserver(containers, clock, facts.no_cgroups)
         try:
-            return local(containers, clock)
+            return local(containers, cadence_hz, measured)
         except MeasurementError as error:
             why = error.message.rstrip(".")
         try:
@@ -399,8 +403,8 @@ class _Trial:
                 begun(warmup_ns, duration_ns)
             if self._ends_by_itself:
                 duration_ns = round(1e9 * max(load_timeout_s(spec, point) for spec in self._specs))
-            done = self._all_said_something if self._ends_by_itself else None
-            window = observer.window(start_ns, duration_ns, self._plan.cadence_hz, done)
+            ending = Ending(self._all_said_something, END_SEEN_S) if self._ends_by_itself else None
+            window = observer.window(start_ns, duration_ns, ending)
             self._samples = window.samples[: (ours := len(self._containers))]
             if self._ends_by_itself:
                 for talk in self._talks:

@@ -1,31 +1,53 @@
-"""The fixed-cadence loop: a first read, ticks at absolute deadlines, a last read.
+"""The sampler of this host: a process of the probe, which reads the files that stay open here.
 
-The totals of a window come from its first and last read and are independent of the cadence; the
-ticks in between are for timelines. Raw bytes are kept in the window and parsed after it. The
-loop runs in the calling thread, with garbage collection off and, where permitted, at the lowest
-real-time priority: a container that takes every CPU would otherwise delay the reads by up to a
-scheduler slice. Where the containers are pinned and leave it a CPU, it keeps to that one. What
-sampling cost, and how late it was, is part of the result. Figures: docs/decisions/005.
+No interpreter runs in the window: a thread of Python is woken in several times what a read takes
+(docs/decisions/005). The process has its descriptors from us and reads nothing else but the host's
+counters; where permitted it runs at the lowest real-time priority, as a container that takes every
+CPU would otherwise delay its reads by up to a scheduler slice. Where the containers are pinned and
+leave it a CPU, it keeps to that one. It ends with us, whatever ends us: its input does.
 """
 
 from __future__ import annotations
 
-import gc
+import contextlib
+import functools
 import math
 import os
+import platform
+import select
+import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
-from harness.cgroup import RawSample
-from harness.limits import format_cpu_list
-from harness.model import CgroupAbove, HostSample, Neighbour, Sample, SamplerCost
+from harness.cgroup import CgroupVersion, RawSample
+from harness.engine.image import probe_binary
+from harness.errors import EngineError, MeasurementError
+from harness.host.counters import host_files
+from harness.measure.clock import SystemClock
+from harness.measure.sampled import (
+    READY_TIMEOUT_S,
+    Ending,
+    SamplerError,
+    Window,
+    awaited,
+    hear,
+    options,
+    parsed,
+    say,
+    understood,
+)
+from harness.model import Sample
 
-DETAIL_HZ = 10.0
-"""Memory's details and pressure are read so often at the most: the kernel adds them up over all
-CPUs when it is asked, so they cost several times what the other counters do."""
+_ROOM_MIB = 1 << 16
+"""Its samples may take so much memory, of which it takes what they need: 270 MB an hour of one
+container."""
+_DEADLINE_S = 10_000_000
+_CHUNK_BYTES = 1 << 20
+_ENDS_S = 1.0
 
 
 class Reader(Protocol):
@@ -34,16 +56,18 @@ class Reader(Protocol):
     absent: dict[str, str]
     """Counters that there are none of, each with why."""
 
-    def read(self) -> RawSample:
-        """One moment of the counters that are cheap to read."""
+    @property
+    def version(self) -> CgroupVersion:
+        """Whose files they are."""
         ...
 
-    def read_details(self) -> RawSample:
-        """One moment of all counters."""
+    @property
+    def descriptors(self) -> Sequence[Sequence[int | None]]:
+        """Of every tick, of the details, of the window's edges; None for what is not there."""
         ...
 
     def read_edge(self) -> tuple[RawSample, bytes | None]:
-        """A moment at the window's edge, with per-CPU counters where there are any."""
+        """All of them at this moment, with per-CPU counters where there are any."""
         ...
 
     def parse(self, raw: RawSample, percpu: bytes | None = None) -> Sample:
@@ -55,174 +79,163 @@ class Reader(Protocol):
         ...
 
 
-class Clock(Protocol):
-    """Monotonic time and sleep, so that the cadence can be tested without waiting."""
+class Sampling(Protocol):
+    """Who samples a window; ``Sampler`` is the real one."""
 
-    def now_ns(self) -> int:
-        """CLOCK_MONOTONIC in ns."""
+    def window(self, start_ns: int, duration_ns: int, ending: Ending | None = None) -> Window:
+        """See ``Sampler.window``."""
         ...
 
-    def sleep_ns(self, duration_ns: int) -> None:
-        """Sleep that long; returns at once for 0 or less."""
-        ...
-
-    def thread_cpu_ns(self) -> int:
-        """CPU time of the calling thread in ns."""
+    def close(self) -> None:
+        """End it."""
         ...
 
 
-class SystemClock:
-    """The host's own clocks."""
+class StartSampling(Protocol):
+    """Begins a ``Sampling`` of some readers; ``Sampler`` is the real one."""
 
-    def now_ns(self) -> int:
-        """CLOCK_MONOTONIC in ns."""
-        return time.monotonic_ns()
-
-    def sleep_ns(self, duration_ns: int) -> None:
-        """Sleep that long; returns at once for 0 or less."""
-        if duration_ns > 0:
-            time.sleep(duration_ns / 1e9)
-
-    def thread_cpu_ns(self) -> int:
-        """CPU time of the calling thread in ns."""
-        return time.thread_time_ns()
+    def __call__(
+        self, readers: Sequence[Reader], cadence_hz: float, measured: frozenset[int] | None = None
+    ) -> Sampling:
+        """See ``Sampler``."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What sampling a window gave: per container its samples, first and last among them."""
+class Sampler:
+    """A process for one window of some containers.
 
-    samples: tuple[tuple[Sample, ...], ...]
-    host_first: HostSample
-    host_last: HostSample
-    cost: SamplerCost
-    above: tuple[tuple[CgroupAbove, ...], ...] = ()
-    """Of each container the cgroups above it whose counters were read in the window; empty where
-    none were looked for."""
-    neighbours: tuple[Neighbour, ...] = ()
-
-
-def sample_window(  # noqa: PLR0913 - each is one fact of the window, by name
-    readers: Sequence[Reader],
-    read_host: Callable[[], HostSample],
-    *,
-    start_ns: int,
-    duration_ns: int,
-    cadence_hz: float,
-    clock: Clock,
-    done: Callable[[], bool] | None = None,
-) -> Window:
-    """Sample all containers from ``start_ns`` for ``duration_ns`` (CLOCK_MONOTONIC).
-
-    A tick that comes later than one whole interval is missed: it is counted and skipped, never
-    made up for, so that deadlines do not drift. The last read is made at ``start + duration``
-    whatever the cadence, or at the first tick at which ``done`` says that the load has ended: for
-    loads that have an end of their own.
+    ``measured`` are the CPUs that they are pinned to, which it leaves to them where it can; None
+    where they may run on any. MeasurementError where it cannot be started.
     """
-    interval_ns = max(1, round(1e9 / cadence_hz))
-    # Whole ticks between two reads of the details.
-    detail_every = max(1, math.ceil(cadence_hz / DETAIL_HZ))
-    end_ns = start_ns + duration_ns
-    ticks: list[list[RawSample]] = [[] for _ in readers]
-    lateness: list[int] = []
-    missed = 0
-    with _undisturbed() as realtime:
-        clock.sleep_ns(start_ns - clock.now_ns())
-        cpu_before = clock.thread_cpu_ns()
-        host_first = read_host()
-        firsts = [reader.read_edge() for reader in readers]
-        number = 1
-        # From the start and never from the tick before: at 3 Hz an interval is no whole number of
-        # ns, and a loop that adds it up drifts away.
-        while (deadline := start_ns + round(number * 1e9 / cadence_hz)) < end_ns:
-            clock.sleep_ns(deadline - clock.now_ns())
-            late = clock.now_ns() - deadline
-            if late >= interval_ns:
-                skipped = late // interval_ns
-                missed += skipped
-                number += skipped
-                continue
-            lateness.append(late)
-            in_detail = number % detail_every == 0
-            for reader, kept in zip(readers, ticks, strict=True):
-                kept.append(reader.read_details() if in_detail else reader.read())
-            if done is not None and done():
-                break
-            number += 1
-        else:
-            clock.sleep_ns(end_ns - clock.now_ns())
-        lasts = [reader.read_edge() for reader in readers]
-        host_last = read_host()
-        cpu_after = clock.thread_cpu_ns()
-    samples = tuple(
-        (reader.parse(*first), *(reader.parse(raw) for raw in kept), reader.parse(*last))
-        for reader, first, kept, last in zip(readers, firsts, ticks, lasts, strict=True)
-    )
-    cost = _cost(lateness, missed, cpu_after - cpu_before, realtime=realtime)
-    return Window(samples, host_first, host_last, cost)
+
+    def __init__(
+        self, readers: Sequence[Reader], cadence_hz: float, measured: frozenset[int] | None = None
+    ) -> None:
+        self._readers, self._clock = readers, SystemClock()
+        self._version, paths = host_files()
+        try:
+            program = _program()
+        except EngineError as error:
+            raise MeasurementError(error.message, error.remedy) from None
+        command = [str(program), "sample", *options(cadence_hz, paths, measured)]
+        command += ["--deadline", str(_DEADLINE_S), "--room-mib", str(_ROOM_MIB)]
+        command += [word for one in readers for word in ("--files", _listed(one.descriptors))]
+        kept = [fd for one in readers for fds in one.descriptors for fd in fds if fd is not None]
+        try:
+            self._process = _Process(command, kept)
+        except OSError as error:
+            raise MeasurementError(
+                f"the sampler cannot be started: {error}.",
+                f"{program} must be a file that may be executed: see that its file system is not "
+                "mounted noexec, or set XDG_CACHE_HOME.",
+            ) from None
+        try:
+            self._ready = hear(self._process, READY_TIMEOUT_S, "ready")
+        except SamplerError as error:
+            self.close()
+            raise _idle(error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def window(self, start_ns: int, duration_ns: int, ending: Ending | None = None) -> Window:
+        """From the moment of CLOCK_MONOTONIC on, or from now where that is past.
+
+        A tick that comes later than one whole interval is missed: it is counted and skipped, never
+        made up for, so that deadlines do not drift. The last read is made once the duration is
+        over, whatever the cadence, or where ``ending`` is seen. MeasurementError where the process
+        does not see it through.
+        """
+        version = self._readers[0].version if self._readers else self._version
+        clock = self._clock
+        try:
+            say(self._process, f"from {start_ns} {duration_ns}")
+            clock.sleep_ns(start_ns - clock.now_ns())
+            used_ns = time.process_time_ns()
+            line = awaited(self._process, clock.now_ns() + duration_ns, clock, ending)
+            used_after_ns = time.process_time_ns()
+            report = understood(line, "report")
+            del line
+            window = parsed(report, self._ready, version, len(self._readers))
+        except SamplerError as error:
+            raise _idle(error) from None
+        last_ns = used_after_ns + window.cost.cpu_ns  # its process is one of ours
+        return replace(
+            window,
+            host_first=replace(window.host_first, harness_cpu_ns=used_ns),
+            host_last=replace(window.host_last, harness_cpu_ns=last_ns),
+        )
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.close()
 
 
-def _cost(lateness_ns: list[int], missed: int, cpu_ns: int, *, realtime: bool) -> SamplerCost:
-    """What sampling took of this thread, and how late its ticks were."""
-    ordered = sorted(lateness_ns)
-    return SamplerCost(
-        ticks=len(ordered),
-        missed=missed,
-        lateness_p50_ns=quantile(ordered, 0.50),
-        lateness_p99_ns=quantile(ordered, 0.99),
-        cpu_ns=cpu_ns,
-        cpus=_kept_to(),
-        realtime=realtime,
-    )
+def _idle(error: SamplerError) -> MeasurementError:
+    return MeasurementError(f"the sampler does not do its work: {error}.", "Try again.")
 
 
-def quantile(ordered: list[int], share: float) -> int:
-    """By nearest rank, of numbers in ascending order; 0 where there are none."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0
+@functools.cache
+def _program() -> Path:
+    """Found or compiled once: that takes longer than to start it."""
+    return probe_binary(platform.machine(), fetch=False).path
 
 
-@contextmanager
-def kept_off(measured: frozenset[int] | None) -> Iterator[None]:
-    """Keep this thread, and those that it starts, off the CPUs that are measured.
-
-    ``measured`` is None where the containers may run on any CPU. Where they leave none of those
-    that this thread may use, nothing is changed: then its priority alone keeps the reads in time.
-    """
-    before = os.sched_getaffinity(0)
-    rest = before - measured if measured is not None else frozenset[int]()
-    if rest:
-        os.sched_setaffinity(0, rest)
-    try:
-        yield
-    finally:
-        if rest:
-            os.sched_setaffinity(0, before)
+def _listed(descriptors: Sequence[Sequence[int | None]]) -> str:
+    """As the probe takes them: ``3,-,5:7,8:9``."""
+    return ":".join(",".join("-" if fd is None else str(fd) for fd in fds) for fds in descriptors)
 
 
-def _kept_to() -> str | None:
-    """The CPUs that this thread keeps to; None where it may use every one that there is."""
-    mine = frozenset(os.sched_getaffinity(0))
-    return format_cpu_list(mine) if len(mine) < (os.cpu_count() or 1) else None
+class _Process:
+    """A conversation by lines with a process of our own, which is no part of a terminal's job."""
 
+    def __init__(self, command: Sequence[str], descriptors: Sequence[int]) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            pass_fds=descriptors, process_group=0, bufsize=0,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        # Not select(), which takes no descriptor beyond 1023.
+        self._poll = select.poll()
+        self._poll.register(self._process.stdout, select.POLLIN)
+        self._heard: list[bytes] = []
 
-@contextmanager
-def _undisturbed() -> Iterator[bool]:
-    """No garbage collection, and real-time priority for this thread where that is permitted.
+    def read_line(self, timeout_s: float) -> str:
+        """TimeoutError where none came in time; EOFError where it ended first."""
+        assert self._process.stdout is not None
+        until = time.monotonic() + timeout_s
+        while not (self._heard and self._heard[-1].endswith(b"\n")):
+            left_s = until - time.monotonic()
+            if left_s <= 0 or not self._poll.poll(math.ceil(left_s * 1000)):
+                raise TimeoutError(f"it told nothing for {timeout_s:g} s")
+            chunk = os.read(self._process.stdout.fileno(), _CHUNK_BYTES)
+            if not chunk:
+                raise EOFError(f"it ended{' within what it told' if self._heard else ''}")
+            self._heard.append(chunk)
+        line, self._heard = b"".join(self._heard), []
+        return line.decode(errors="replace")
 
-    Gives whether it is.
-    """
-    collecting = gc.isenabled()
-    gc.disable()
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        raised = True
-    except OSError:  # not root, or a cgroup without real-time budget (CONFIG_RT_GROUP_SCHED)
-        raised = False
-    try:
-        yield raised
-    finally:
-        if raised:
-            os.sched_setscheduler(0, *before)
-        if collecting:
-            gc.enable()
+    def write_line(self, text: str) -> None:
+        """EOFError where it is gone."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{text}\n".encode())
+        except OSError as error:
+            raise EOFError("it ended") from error
+
+    def stderr(self) -> str:
+        """What it wrote there, or what ended it; nothing while it runs."""
+        assert self._process.stderr is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if (code := self._process.wait(_ENDS_S)) < 0:
+                return f"it was ended by {signal.Signals(-code).name}"
+            return self._process.stderr.read().decode(errors="replace").strip()
+        return ""
+
+    def close(self) -> None:
+        """Leave neither the process nor a pipe."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()

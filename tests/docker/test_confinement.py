@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from harness.errors import MeasurementError
 from harness.judge import readbacks
 from harness.limits import EngineCpus
 from harness.measure import runner
-from harness.measure.observer import Observer, Watched
-from harness.measure.sampler import Clock
+from harness.measure.observer import Observer
 from harness.model import (
     SCRATCH,
     Batch,
@@ -95,7 +94,7 @@ def measured(engine: DockerEngine, *specs: ContainerSpec, remote: bool = False) 
     api = engine._connection.api
     seen: list[Live] = []
 
-    def elsewhere(_containers: Sequence[Watched], _clock: Clock) -> Observer:
+    def elsewhere(*_given: object) -> Observer:
         raise MeasurementError("the engine runs on another host.", "")
 
     def looking(where: runner.Surroundings) -> runner.Surroundings:

@@ -15,8 +15,7 @@ from harness.errors import EngineRefusedError, MeasurementError
 from harness.judge import cpu, surroundings
 from harness.limits import EngineCpus, format_cpu_list
 from harness.measure import runner
-from harness.measure.observer import Observer, Watched
-from harness.measure.sampler import Clock
+from harness.measure.observer import Observer
 from harness.model import ContainerSpec, Growth, Limits, Outcome, Point
 from harness.plan.axes import Options
 from tests.docker.measuring import CPU_TOLERANCE, execute
@@ -35,7 +34,7 @@ def engine(engine_connection: Connection) -> DockerEngine:
 def remote(where: runner.Surroundings) -> runner.Surroundings:
     """As if no cgroup of the engine were visible here."""
 
-    def elsewhere(_containers: Sequence[Watched], _clock: Clock) -> Observer:
+    def elsewhere(*_given: object) -> Observer:
         raise MeasurementError("the engine runs on another host.", "")
 
     there = runner.real_surroundings(

@@ -16,9 +16,9 @@ from harness.inspection.inspection import Inspection, inspect
 from harness.inspection.observe import Onlooker
 from harness.inspection.setters import setter_of
 from harness.inspection.use import Observation
-from harness.model import HostSample
 from tests.fakes import HOST_FACTS
 from tests.observations import MIB, observation, schedule
+from tests.sampling import VirtualSampling
 from tests.trees import ID, make_tree, stat, v1_cgroups, v2_cgroups
 
 MS = 1_000_000
@@ -34,9 +34,6 @@ class Clock:
 
     def now_ns(self) -> int:
         return self.now
-
-    def thread_cpu_ns(self) -> int:
-        return 0
 
     def sleep_ns(self, duration_ns: int) -> None:
         self.now += max(0, duration_ns)
@@ -65,7 +62,7 @@ def v1_service(tmp_path: Path) -> Path:
 def looking(named: NamedCgroup, proc: Path, clock: Clock) -> Onlooker:
     return Onlooker(
         unasked.NoEngine(), unasked.described(named), HOST_FACTS, clock=clock, proc=proc,
-        read_host=lambda: HostSample(t_mono_ns=clock.now), named=named,
+        sampling=VirtualSampling(clock), named=named,
     )  # fmt: skip
 
 

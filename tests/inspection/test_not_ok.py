@@ -14,7 +14,7 @@ from harness.inspection.findings import Evidence, Finding, findings
 from harness.inspection.observe import frozen_still
 from harness.inspection.use import Observation, used
 from harness.measure.above import Above
-from harness.measure.sampler import SystemClock
+from harness.measure.clock import SystemClock
 from harness.model import (
     UNLIMITED,
     CgroupAbove,
@@ -204,7 +204,7 @@ def test_a_cgroup_above_that_caps_tasks_alone_is_read(tmp_path: Path) -> None:
     with closing(Above(of_process(77, proc).paths)) as above:
         (reader,) = above.readers
         assert isinstance(reader, CounterReader)
-        assert reader.parse(reader.read_details()).tasks == 63
+        assert reader.parse(*reader.read_edge()).tasks == 63
 
 
 def test_tasks_of_a_pod_near_its_limit_are_told() -> None:

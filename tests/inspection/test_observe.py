@@ -18,8 +18,9 @@ from harness.inspection.findings import Finding
 from harness.inspection.inspection import Inspection, inspect
 from harness.inspection.observe import Onlooker
 from harness.inspection.use import Observation
-from harness.model import HostSample, Limits, RunningContainer, StatsFrame
+from harness.model import Limits, RunningContainer, StatsFrame
 from tests.fakes import ENGINE_FACTS, HOST_FACTS
+from tests.sampling import VirtualSampling
 from tests.trees import ID, PODS, make_tree, pod_files, pod_host, v1_host, v2_host
 
 MS = 1_000_000
@@ -40,9 +41,6 @@ class Clock:
 
     def now_ns(self) -> int:
         return self.now
-
-    def thread_cpu_ns(self) -> int:
-        return 0
 
     def sleep_ns(self, duration_ns: int) -> None:
         self.now += max(0, duration_ns)
@@ -102,7 +100,7 @@ def onlooker(proc: Path, tmp_path: Path, engine: Engine | None = None, **clock: 
     watch = Clock(proc, tmp_path / f"fs/cpuacct/docker/{ID}/cpuacct.usage", **clock)
     return Onlooker(
         engine or Engine(), container(), HOST_FACTS, clock=watch, proc=proc,
-        read_host=lambda: HostSample(t_mono_ns=watch.now),
+        sampling=VirtualSampling(watch),
     )  # fmt: skip
 
 
@@ -408,7 +406,7 @@ def test_inspect_says_that_no_limit_is_in_force(tmp_path: Path) -> None:
     clock = Clock(proc, tmp_path / f"fs/cpuacct/docker/{ID}/cpuacct.usage")
     with Onlooker(
         Engine(), container(), HOST_FACTS, clock=clock, proc=proc,
-        read_host=lambda: HostSample(t_mono_ns=clock.now), obstacle=WITHOUT_CGROUPS.no_cgroups,
+        sampling=VirtualSampling(clock), obstacle=WITHOUT_CGROUPS.no_cgroups,
     ) as looking:  # fmt: skip
         told = inspect(looking.look(1.0), WITHOUT_CGROUPS, HOST_FACTS)
     assert told.use.cpus is None  # those of the engine's own cgroup are not its
@@ -449,7 +447,7 @@ def look_in_pod(tmp_path: Path, version: int, at: str) -> Inspection:
     clock = Clock(proc, tmp_path / "none", happens=(900 * MS, lambda: counted(2)))
     with Onlooker(
         Engine(limits=Limits()), container(), HOST_FACTS, clock=clock, proc=proc,
-        read_host=lambda: HostSample(t_mono_ns=clock.now),
+        sampling=VirtualSampling(clock),
     ) as looking:  # fmt: skip
         return inspect(looking.look(1.0), ENGINE_FACTS, HOST_FACTS)
 

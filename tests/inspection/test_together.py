@@ -14,9 +14,10 @@ from harness.inspection.inspection import Inspection, inspect
 from harness.inspection.ranking import MEASURES, worst_first
 from harness.inspection.together import Together
 from harness.inspection.use import Observation
-from harness.model import HostSample, Limits, RunningContainer
+from harness.model import Limits, RunningContainer
 from tests.fakes import ENGINE_FACTS, HOST_FACTS
 from tests.observations import observation, schedule
+from tests.sampling import VirtualSampling
 from tests.trees import make_tree, v1_cgroups, v2_cgroups
 
 MS = 1_000_000
@@ -34,9 +35,6 @@ class Clock:
 
     def now_ns(self) -> int:
         return self.now
-
-    def thread_cpu_ns(self) -> int:
-        return 0
 
     def sleep_ns(self, duration_ns: int) -> None:
         self.now += max(0, duration_ns)
@@ -93,9 +91,7 @@ def host(tmp_path: Path) -> tuple[Path, Engine]:
 
 
 def looking(engine: Engine, proc: Path, clock: Clock) -> Together:
-    return Together(
-        engine, clock=clock, proc=proc, read_host=lambda: HostSample(t_mono_ns=clock.now)
-    )
+    return Together(engine, clock=clock, proc=proc, sampling=VirtualSampling(clock))
 
 
 def look(

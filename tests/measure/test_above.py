@@ -11,7 +11,7 @@ from harness import cgroup
 from harness.host.neighbours import Census
 from harness.measure.above import Above
 from harness.measure.observer import LocalObserver, OpenCgroup
-from harness.model import HostSample
+from tests.sampling import VirtualSampling
 from tests.trees import ID, PODS, pod_files, pod_host
 
 
@@ -23,9 +23,6 @@ class Clock:
 
     def now_ns(self) -> int:
         return self.now
-
-    def thread_cpu_ns(self) -> int:
-        return 0
 
     def sleep_ns(self, duration_ns: int) -> None:
         self.now += max(0, duration_ns)
@@ -53,10 +50,10 @@ def test_a_trial_has_the_counters_of_what_caps_above(tmp_path: Path, version: in
         Above(paths),
     )
     observer = LocalObserver(
-        [(77, ID)], clock, lambda pid, id_: opened, lambda: HostSample(t_mono_ns=clock.now),
-        lambda: Census(tmp_path / "nowhere"),
+        [(77, ID)], 10, opening=lambda pid, id_: opened, sampling=VirtualSampling(clock),
+        census=lambda: Census(tmp_path / "nowhere"),
     )  # fmt: skip
-    window = observer.window(0, 1_000_000_000, 10, None)
+    window = observer.window(0, 1_000_000_000)
     observer.close()
     assert len(window.samples) == 1  # the container's alone
     ((pod,),) = window.above

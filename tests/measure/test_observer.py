@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import select
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +22,10 @@ from harness.host.counters import parse_host_sample
 from harness.judge import cpu, surroundings
 from harness.limits import format_cpu_list
 from harness.measure import runner, sidecar
+from harness.measure.clock import SystemClock
 from harness.measure.conversation import TrialEndedError
 from harness.measure.observer import BlindObserver
-from harness.measure.sampler import SystemClock
+from harness.measure.sampled import Ending
 from harness.measure.sidecar import Sidecar
 from harness.model import EngineFacts, KernelLimits, Outcome, TrialRecord
 from harness.plan import build as planning
@@ -46,8 +49,11 @@ class AsContainer:
         return self._running.process.pid
 
     def read_line(self, timeout_s: float) -> str:
-        assert self._running.process.stdout is not None
-        line = self._running.process.stdout.readline()
+        stdout = self._running.process.stdout
+        assert stdout is not None
+        if not select.select([stdout], [], [], timeout_s)[0]:
+            raise TimeoutError
+        line = stdout.readline()
         if not line:
             raise EOFError
         return line
@@ -105,7 +111,7 @@ def test_what_it_tells_is_what_is_read_here(
         assert watch.memory() == [cgroup.memory_counters(paths)]
         clock = SystemClock()
         begin = clock.now_ns()
-        window = watch.window(begin + 50_000_000, 500_000_000, 50.0, None)
+        window = watch.window(begin + 50_000_000, 500_000_000)
         (samples,) = window.samples
         assert len(samples) == 26
         assert replace(samples[0], t_mono_ns=0) == replace(expected, t_mono_ns=0)
@@ -130,7 +136,7 @@ def test_a_window_ends_at_the_first_moment_at_which_the_load_has(
     try:
         ends = time.monotonic() + 0.3
         window = watch.window(
-            time.monotonic_ns(), 60_000_000_000, 50.0, lambda: time.monotonic() > ends
+            time.monotonic_ns(), 60_000_000_000, Ending(lambda: time.monotonic() > ends, 0.01)
         )
     finally:
         watch.close()
@@ -154,7 +160,7 @@ def test_a_container_that_ends_in_the_window_does_not_end_it(
 
     try:
         (before,) = watch.memory()
-        window = watch.window(time.monotonic_ns(), 10_000_000_000, 50.0, killed_for_memory)
+        window = watch.window(time.monotonic_ns(), 10_000_000_000, Ending(killed_for_memory, 0.01))
         assert window.samples[0][0].cpu_usage_ns is not None
         assert watch.limits() == [KernelLimits()]
         (after,) = watch.memory()
@@ -184,7 +190,7 @@ def test_a_sampler_that_is_gone_fails_the_trial_which_had_started(
             if moment == "before the window":
                 end()
             with pytest.raises(TrialEndedError, match="sampler's container does not do") as ended:
-                watch.window(time.monotonic_ns(), 10_000_000_000, 50.0, end)
+                watch.window(time.monotonic_ns(), 10_000_000_000, Ending(end, 0.01))
         finally:
             watch.close()
         assert ended.value.outcome is Outcome.FAILED
@@ -199,7 +205,7 @@ def test_it_keeps_off_the_measured_cpus_and_says_so(probe: Path, tmp_path: Path)
     for pinned, kept in ((measured, format_cpu_list(mine - measured)), (None, None)):
         watch = started(probe, tmp_path / "fs", ENGINE_FACTS, pinned)
         try:
-            window = watch.window(time.monotonic_ns(), 10_000_000, 50.0, lambda: True)
+            window = watch.window(time.monotonic_ns(), 10_000_000)
         finally:
             watch.close()
         assert window.cost.cpus == kept
@@ -214,25 +220,20 @@ def test_a_container_that_is_not_there_is_refused(probe: Path, tmp_path: Path) -
 def test_a_sampler_that_cannot_start_tells_why(probe: Path, tmp_path: Path) -> None:
     class Wrong(Engine):
         def create_sampler(self, *, name: str, run: str, command: Sequence[str]) -> AsContainer:
-            return AsContainer(probe, tmp_path, ["sample", "--rate", "0"])
+            return AsContainer(probe, tmp_path, ["sample", "--rate-mhz", "0"])
 
-    with pytest.raises(EngineRefusedError, match="--rate takes a whole number"):
+    with pytest.raises(EngineRefusedError, match="--rate-mhz takes a whole number"):
         Sidecar(
             Wrong(probe, tmp_path),  # type: ignore[arg-type]
             ENGINE_FACTS, [(77, ID)], SystemClock(), run="test", cadence_hz=50,
         )  # fmt: skip
 
 
-def test_a_report_that_is_not_whole_is_refused() -> None:
-    with pytest.raises(EngineRefusedError, match="memory was full"):
-        sidecar.parse_report({"complete": False}, cgroup.V1, 1)
-
-
 @pytest.mark.parametrize(
     "changed",
     [
-        {"files": None}, {"samples": []}, {"samples": [[0]]}, {"samples": [[7, 1, 1, 1, [], []]]},
-        {"host_first": {}}, {"ticks": None, "samples": 3}, {"complete": [], "cpu_ns": {}},
+        {"complete": False}, {"files": None}, {"block": ""}, {"block": "AAAA"}, {"block": 7},
+        {"host_first": {}}, {"ticks": None}, {"cpu_ns": None, "ticks": 3},
     ],
     ids=str,
 )  # fmt: skip
@@ -241,47 +242,34 @@ def test_a_report_that_cannot_be_read_fails_its_trial_with_a_reason(
 ) -> None:
     v1_host(tmp_path)
     watch = started(probe, tmp_path / "fs", ENGINE_FACTS)
-    hear = Sidecar._hear
+    read_line = AsContainer.read_line
 
-    def garbled(self: Sidecar, timeout_s: float, kind: str) -> dict[str, object]:
-        return {**hear(self, timeout_s, kind), **changed}
+    def garbled(self: AsContainer, timeout_s: float) -> str:
+        return json.dumps({**json.loads(read_line(self, timeout_s)), **changed})
 
-    monkeypatch.setattr(Sidecar, "_hear", garbled)
+    monkeypatch.setattr(AsContainer, "read_line", garbled)
     try:
         with pytest.raises(TrialEndedError, match=r"memory was full|cannot be read") as failed:
-            watch.window(time.monotonic_ns(), 100_000_000, 50.0, None)
+            watch.window(time.monotonic_ns(), 100_000_000)
     finally:
         watch.close()
     assert failed.value.outcome is Outcome.FAILED
 
 
-def test_the_samplers_lateness_is_that_of_its_ticks() -> None:
-    def moment(container: int, late_ns: int) -> list[object]:
-        return [container, 1_000 + late_ns, 10, late_ns, ["usage_usec 1\n", None, None], []]
-
-    edge = {"t_ns": 1, "texts": [None] * 3}
-    late = (0, 100, 300, 200, 0)  # both edges, and three ticks between them
-    report = {
-        "complete": True, "ticks": 3, "missed": 0, "cpu_ns": 1, "host_first": edge,
-        "host_last": edge, "samples": [moment(i, late_ns) for late_ns in late for i in (0, 1)],
-    }  # fmt: skip
-    cost = sidecar.parse_report(report, cgroup.V2, 2).cost
-    assert (cost.lateness_p50_ns, cost.lateness_p99_ns) == (200, 300)
-
-
 def test_the_host_is_read_from_the_same_files() -> None:
     stat = b"cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 80 9 10\ncpu1 1 2 3 4 5 6 7 8 9 10\n"
-    found = parse_host_sample(cgroup.V1, 5, (b"99\n", b"90 9\n", stat, b"SwapFree:       2 kB\n"))
+    texts = (b"99\n", b"90 9\n", stat, b"SwapFree:       2 kB\n", b"60\n")
+    found = parse_host_sample(cgroup.V1, 5, texts)
     tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     assert found.steal_ns == (80 * tick, 8 * tick)
     assert (found.root_usage_ns, found.root_percpu_ns) == (99, (90, 9))
-    assert found.swap_free_bytes == 2048
+    assert (found.swap_free_bytes, found.swappiness) == (2048, 60)
     # A CPU that is offline has no line: those after it keep their numbers.
     offline = parse_host_sample(
-        cgroup.V1, 5, (None, None, b"cpu0 1 1 1 1 1 1 1 8\ncpu2 1 1 1 1 1 1 1 80\n", None)
+        cgroup.V1, 5, (None, None, b"cpu0 1 1 1 1 1 1 1 8\ncpu2 1 1 1 1 1 1 1 80\n", None, None)
     )
     assert offline.steal_ns == (8 * tick, 0, 80 * tick)
-    nothing = parse_host_sample(cgroup.V2, 5, (None, None, None))
+    nothing = parse_host_sample(cgroup.V2, 5, (None, None, None, None))
     assert (nothing.root_usage_ns, nothing.steal_ns, nothing.swap_free_bytes) == (None, None, None)
 
 

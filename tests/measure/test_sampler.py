@@ -1,145 +1,336 @@
-"""The cadence on a clock that stands still unless somebody sleeps."""
+"""The sampler of this host: a real process of the probe, on files of ours."""
 
 from __future__ import annotations
 
-import gc
+import contextlib
+import itertools
 import os
-from dataclasses import dataclass, field
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from harness.cgroup import RawSample
-from harness.measure.sampler import kept_off, sample_window
-from harness.model import HostSample, Sample
+from harness import cgroup
+from harness.cgroup import CgroupPaths, CounterReader
+from harness.errors import EngineError, MeasurementError
+from harness.host.counters import HostReader
+from harness.host.process import kept_off, many_files_open
+from harness.measure import sampler as module
+from harness.measure.sampled import Ending, Window
+from harness.measure.sampler import Sampler
+from tests.probing import MS
+from tests.trees import ID, v1_host, v2_host
 
-MS = 1_000_000
-
-
-@dataclass
-class FakeClock:
-    now: int = 0
-    oversleeps: list[int] = field(default_factory=list)
-    """How much later than asked each sleep ends, in turn."""
-    slept: int = 0
-
-    def now_ns(self) -> int:
-        return self.now
-
-    def sleep_ns(self, duration_ns: int) -> None:
-        if duration_ns > 0:
-            late = self.oversleeps[self.slept] if self.slept < len(self.oversleeps) else 0
-            self.slept += 1
-            self.now += duration_ns + late
-
-    def thread_cpu_ns(self) -> int:
-        return self.now // 100
+pytestmark = pytest.mark.alone
 
 
-@dataclass
-class FakeReader:
-    clock: FakeClock
-    was_collecting: list[bool] = field(default_factory=list)
-    absent: dict[str, str] = field(default_factory=dict)
-    details: list[int] = field(default_factory=list)
-
-    def read_details(self) -> RawSample:
-        self.details.append(self.clock.now)
-        return self.read()
-
-    def read(self) -> RawSample:
-        self.was_collecting.append(gc.isenabled())
-        return RawSample(self.clock.now, 0, (b"%d" % self.clock.now,))
-
-    def read_edge(self) -> tuple[RawSample, bytes | None]:
-        return self.read(), b"1 2"
-
-    def parse(self, raw: RawSample, percpu: bytes | None = None) -> Sample:
-        return Sample(
-            t_mono_ns=raw.t_mono_ns,
-            cpu_usage_ns=int(raw.files[0] or b"-1"),
-            usage_percpu_ns=(1, 2) if percpu else None,
-        )
-
-    def close(self) -> None:
-        pass
+@contextlib.contextmanager
+def sampling(
+    paths: Sequence[CgroupPaths], cadence_hz: float = 50.0, measured: frozenset[int] | None = None
+) -> Iterator[Sampler]:
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(contextlib.closing(CounterReader(one))) for one in paths]
+        yield stack.enter_context(contextlib.closing(Sampler(readers, cadence_hz, measured)))
 
 
-def sample(
-    clock: FakeClock, *, duration: int = 100 * MS, hz: float = 50.0
-) -> tuple[list[int], int]:
-    reader = FakeReader(clock)
-    window = sample_window(
-        [reader],
-        lambda: HostSample(t_mono_ns=clock.now),
-        start_ns=10 * MS,
-        duration_ns=duration,
-        cadence_hz=hz,
-        clock=clock,
-    )
-    assert not any(reader.was_collecting)
-    assert gc.isenabled()
+def look(paths: Sequence[CgroupPaths], duration_ms: int = 200, cadence_hz: float = 50.0) -> Window:
+    with sampling(paths, cadence_hz) as sampler:
+        return sampler.window(time.monotonic_ns() + 5 * MS, duration_ms * MS)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> CgroupPaths:
+    return cgroup.locate(77, ID, v1_host(tmp_path))
+
+
+@pytest.mark.parametrize("host", [v1_host, v2_host])
+def test_what_it_tells_is_what_is_read_here(tmp_path: Path, host: Callable[[Path], Path]) -> None:
+    found = cgroup.locate(77, ID, host(tmp_path))
+    stat = "anon 4096\n" if host is v2_host else "total_rss 4096\n"
+    (found.folders["memory"] / "memory.stat").write_text(stat)
+    with contextlib.closing(CounterReader(found)) as reader:
+        expected = replace(reader.parse(*reader.read_edge()), t_mono_ns=0)
+    (samples,) = look([found], cadence_hz=100).samples
+    assert len(samples) == 21
+    first, *ticks, last = (replace(one, t_mono_ns=0) for one in samples)
+    assert first == last == expected
+    assert {one.usage_percpu_ns for one in ticks} == {None}
+    # Memory's details ten times a second, whatever the cadence.
+    detailed = [number for number, one in enumerate(ticks, 1) if one.anon_bytes is not None]
+    assert detailed == [10]
+    assert ticks[9] == replace(expected, usage_percpu_ns=None)
+
+
+def test_the_host_is_read_at_the_edges(paths: CgroupPaths) -> None:
+    before = HostReader().read()
+    window = look([paths])
+    after = HostReader().read()
+    told = [before, window.host_first, window.host_last, after]
+    for clock in ("t_mono_ns", "t_real_ns", "t_boot_ns", "harness_cpu_ns"):
+        times = [getattr(one, clock) for one in told]
+        assert times[1] < times[2]
+        if clock != "harness_cpu_ns":  # the sampler's is not in our own process's
+            assert times == sorted(times)
+    assert {one.swappiness for one in told} == {before.swappiness}
+    assert {len(one.steal_ns or ()) for one in told} == {len(before.steal_ns or ())}
+    used = [one.root_usage_ns for one in told if one.root_usage_ns is not None]
+    assert used == sorted(used)
+    assert len(used) in {0, 4}
+
+
+def test_its_own_time_is_the_harness_s(paths: CgroupPaths) -> None:
+    window = look([paths] * 50, cadence_hz=500)
+    first, last = window.host_first.harness_cpu_ns, window.host_last.harness_cpu_ns
+    assert first is not None
+    assert last is not None
+    assert last - first > window.cost.cpu_ns > 50 * window.cost.ticks * 1000
+
+
+def test_ticks_are_absolute_and_the_window_is_exact(paths: CgroupPaths) -> None:
+    with sampling([paths], 100) as sampler:
+        start_ns = time.monotonic_ns() + 10 * MS
+        window = sampler.window(start_ns, 300 * MS)
     (samples,) = window.samples
-    assert samples[0].usage_percpu_ns == samples[-1].usage_percpu_ns == (1, 2)
-    assert window.cost.ticks == len(samples) - 2
-    return [s.t_mono_ns // MS for s in samples], window.cost.missed
+    assert window.cost.ticks + window.cost.missed == 29
+    for number, one in enumerate(samples[1:-1], 1):
+        if not window.cost.missed:
+            assert 0 <= one.t_mono_ns - start_ns - number * 10 * MS < 10 * MS
+    assert 0 <= samples[0].t_mono_ns - start_ns < 10 * MS
+    assert 0 <= samples[-1].t_mono_ns - start_ns - 300 * MS < 10 * MS
 
 
-def test_ticks_are_absolute_and_the_window_is_exact() -> None:
-    assert sample(FakeClock()) == ([10, 30, 50, 70, 90, 110], 0)
+def test_a_window_shorter_than_a_tick_has_its_two_edges(paths: CgroupPaths) -> None:
+    window = look([paths], duration_ms=5)
+    assert (len(window.samples[0]), window.cost.ticks, window.cost.missed) == (2, 0, 0)
 
 
-def test_a_late_tick_does_not_shift_the_next() -> None:
-    times, missed = sample(FakeClock(oversleeps=[0, 7 * MS, 0]))
-    assert (times, missed) == ([10, 37, 50, 70, 90, 110], 0)
+@pytest.mark.parametrize(("hz", "ticks"), [(0.5, 0), (3.0, 2), (7.5, 7), (300.3, 300)])
+def test_a_cadence_need_be_no_whole_number(paths: CgroupPaths, hz: float, ticks: int) -> None:
+    cost = look([paths], duration_ms=1000, cadence_hz=hz).cost
+    assert cost.ticks + cost.missed == ticks
 
 
-def test_missed_ticks_are_counted_and_not_made_up_for() -> None:
-    times, missed = sample(FakeClock(oversleeps=[0, 45 * MS]))
-    # due at 30, awake at 75: the ticks at 30 and 50 are missed, that of 70 is 5 ms late
-    assert (times, missed) == ([10, 75, 90, 110], 2)
+def test_what_is_late_is_missed_and_not_made_up_for(paths: CgroupPaths) -> None:
+    with sampling([paths], 100) as sampler:
+        start_ns = time.monotonic_ns() + 5 * MS
+
+        def stopped_for_a_while() -> bool:
+            sampler._process._process.send_signal(signal.SIGSTOP)
+            time.sleep(0.1)
+            sampler._process._process.send_signal(signal.SIGCONT)
+            return False
+
+        window = sampler.window(start_ns, 300 * MS, Ending(stopped_for_a_while, 0.15))
+    assert window.cost.missed >= 9
+    assert window.cost.ticks + window.cost.missed == 29
+    times = [one.t_mono_ns - start_ns for one in window.samples[0]]
+    assert max(b - a for a, b in itertools.pairwise(times)) > 90 * MS
+    assert all(one % (10 * MS) < 9 * MS for one in times[1:-1])  # after it at the old deadlines
 
 
-def test_a_window_shorter_than_a_tick_has_its_two_edges() -> None:
-    assert sample(FakeClock(), duration=5 * MS) == ([10, 15], 0)
+def test_a_window_in_the_past_begins_now_and_misses_nothing(paths: CgroupPaths) -> None:
+    with sampling([paths], 50) as sampler:
+        window = sampler.window(time.monotonic_ns() - 10**9, 100 * MS)
+    (samples,) = window.samples
+    assert samples[-1].t_mono_ns - samples[0].t_mono_ns >= 100 * MS
+    assert window.cost.missed == 0
 
 
-def test_a_cadence_that_is_no_whole_number_of_ns_does_not_drift() -> None:
-    times, missed = sample(FakeClock(), duration=3_600_000 * MS, hz=3.0)
-    assert missed == 0
-    assert len(times) == 3 * 3600 + 1
-    assert times[-2] == 10 + 3_600_000 - 334  # a third of a second before the end, an hour later
+def test_it_ends_where_an_end_is_seen(paths: CgroupPaths) -> None:
+    begun = time.monotonic()
+    with sampling([paths]) as sampler:
+        seen = Ending(lambda: time.monotonic() > begun + 0.2, 0.01)
+        window = sampler.window(time.monotonic_ns(), 60_000 * MS, seen)
+    (samples,) = window.samples
+    assert samples[-1].cpu_usage_ns is not None
+    assert 0.1 < (samples[-1].t_mono_ns - samples[0].t_mono_ns) / 1e9 < 10
 
 
-@pytest.mark.parametrize(("hz", "each"), [(50.0, 5), (250.0, 25), (1000.0, 100), (4.0, 1)])
-def test_what_is_costly_is_read_ten_times_a_second_at_the_most(hz: float, each: int) -> None:
-    clock = FakeClock()
-    reader = FakeReader(clock)
-    sample_window(
-        [reader],
-        lambda: HostSample(t_mono_ns=clock.now),
-        start_ns=0,
-        duration_ns=2000 * MS,
-        cadence_hz=hz,
-        clock=clock,
-    )
-    interval_ns = round(each * 1e9 / hz)
-    assert reader.details == [i * interval_ns for i in range(1, len(reader.details) + 1)]
-    assert len(reader.details) == 2000 * MS // interval_ns - 1
+def test_a_container_that_goes_leaves_none(paths: CgroupPaths) -> None:
+    """A file that is removed can be read on; a cgroup's then refuses, as this one that is cut."""
+    with sampling([paths]) as sampler:
+
+        def gone() -> bool:
+            (paths.folders["cpuacct"] / "cpuacct.usage").write_text("")
+            return False
+
+        (samples,) = sampler.window(time.monotonic_ns(), 300 * MS, Ending(gone, 0.1)).samples
+    assert samples[0].cpu_usage_ns is not None
+    assert samples[-1].cpu_usage_ns is None
 
 
-def test_the_sampling_thread_keeps_off_the_measured_cpus_where_one_is_left() -> None:
+def test_without_containers_the_host_is_what_there_is() -> None:
+    window = look([])
+    assert window.samples == ()
+    assert window.host_last.t_mono_ns > window.host_first.t_mono_ns
+    assert window.cost.ticks == 9
+
+
+def test_more_containers_than_a_select_takes(paths: CgroupPaths) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4000:
+        pytest.skip(f"this process may open {hard} files")
+    with many_files_open():
+        window = look([paths] * 200, cadence_hz=0.5)
+    assert len(window.samples) == 200
+    assert {len(one) for one in window.samples} == {2}
+
+
+def test_it_leaves_the_measured_cpus_to_them(paths: CgroupPaths) -> None:
+    mine = os.sched_getaffinity(0)
+    if len(mine) < 2:
+        pytest.skip("one CPU leaves the sampler no other")
+    first = min(mine)
+    rest = cgroup_list(mine - {first})
+    for measured, told in ((frozenset({first}), rest), (frozenset(mine), None), (None, None)):
+        with sampling([paths], measured=measured) as sampler:
+            assert sampler.window(time.monotonic_ns(), 20 * MS).cost.cpus == told
+    assert os.sched_getaffinity(0) == mine
+
+
+def cgroup_list(cpus: set[int]) -> str:
+    from harness.limits import format_cpu_list  # noqa: PLC0415 - of this helper alone
+
+    return format_cpu_list(frozenset(cpus))
+
+
+def test_this_thread_keeps_off_the_measured_cpus_where_one_is_left() -> None:
     before = os.sched_getaffinity(0)
-    with kept_off(None):
-        assert os.sched_getaffinity(0) == before
-    with kept_off(frozenset(before)):  # nothing would be left
-        assert os.sched_getaffinity(0) == before
     first = min(before)
-    with kept_off(frozenset({first})):
-        assert os.sched_getaffinity(0) == (before - {first} or before)
-    assert os.sched_getaffinity(0) == before
+    for measured in (None, frozenset(before), frozenset({first})):
+        with kept_off(measured):
+            left = before - (measured or frozenset())
+            assert os.sched_getaffinity(0) == (left or before)
+        assert os.sched_getaffinity(0) == before
 
 
-@pytest.mark.parametrize("hz", [1.0, 50.0, 250.0, 1000.0])
-def test_totals_do_not_depend_on_the_cadence(hz: float) -> None:
-    times, _ = sample(FakeClock(), duration=3000 * MS, hz=hz)
-    assert (times[0], times[-1]) == (10, 3010)
+# --- a sampler that does not do its work ---
+
+
+def ended_by(paths: CgroupPaths, act: Callable[[Sampler], None]) -> str:
+    """Why a window failed in which this was done to the sampler; nothing is left of it."""
+    with sampling([paths]) as sampler:
+        process = sampler._process._process
+
+        def acts() -> bool:
+            act(sampler)
+            return False
+
+        with pytest.raises(MeasurementError) as failed:
+            sampler.window(time.monotonic_ns(), 60_000 * MS, Ending(acts, 0.02))
+    assert process.returncode is not None
+    return failed.value.message
+
+
+def test_one_that_is_killed_fails_the_window(paths: CgroupPaths) -> None:
+    said = ended_by(paths, lambda sampler: sampler._process._process.kill())
+    assert said == "the sampler does not do its work: it was ended by SIGKILL."
+
+
+def test_one_that_was_gone_before_fails_the_window(paths: CgroupPaths) -> None:
+    with sampling([paths]) as sampler:
+        sampler._process._process.kill()
+        sampler._process._process.wait()
+        with pytest.raises(MeasurementError, match="it was ended by SIGKILL"):
+            sampler.window(time.monotonic_ns(), 1000 * MS)
+
+
+def test_one_that_hangs_is_given_up(paths: CgroupPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.measure.sampled._REPORT_TIMEOUT_S", 0.3)
+    with sampling([paths]) as sampler:
+        sampler._process._process.send_signal(signal.SIGSTOP)
+        with pytest.raises(MeasurementError, match=r"told nothing for 0\.3 s after the window"):
+            sampler.window(time.monotonic_ns(), 50 * MS)
+    assert sampler._process._process.returncode == -signal.SIGKILL
+
+
+READY = """echo '{"probe":"ready","realtime":true,"cpus":null}'; read go; """
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (READY + """printf '{"probe":'""", "it ended within what it told"),
+        (READY + """echo '{"probe":'""", "cannot be read"),
+        (READY + """echo '{"probe":"report","block":"AAAA","ticks":0}'""", "cannot be read"),
+        (READY + "kill -SEGV $$", "it was ended by SIGSEGV"),
+        ("echo no; read go", "cannot be read"),
+        ("echo '[]'; read go", "cannot be read"),
+        ("exit 3", "it ended"),
+        ("echo probe: no memory >&2; exit 1", "probe: no memory"),
+    ],
+)
+def test_half_of_what_it_tells_is_no_window(
+    paths: CgroupPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, said: str
+) -> None:
+    script = tmp_path / "probe"
+    script.write_text(f"#!/bin/sh\n{program}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(module, "_program", lambda: script)
+    with pytest.raises(MeasurementError, match=said):
+        look([paths])
+
+
+def test_where_it_cannot_be_started_the_remedy_is_told(
+    paths: CgroupPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_program", lambda: tmp_path / "nothing")
+    with pytest.raises(MeasurementError, match="cannot be started") as failed:
+        look([paths])
+    assert "noexec" in failed.value.remedy
+
+    def without_a_compiler() -> Path:
+        raise EngineError("the probe could not be compiled.", "Install a C compiler.")
+
+    monkeypatch.setattr(module, "_program", without_a_compiler)
+    with pytest.raises(MeasurementError, match="could not be compiled") as failed:
+        look([paths])
+    assert failed.value.remedy == "Install a C compiler."
+
+
+def test_samples_that_do_not_fit_are_no_window(
+    paths: CgroupPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ROOM_MIB", 1)
+    (paths.folders["cpu"] / "cpu.stat").write_text("nr_periods 1\n" * 70)
+    with pytest.raises(MeasurementError, match=r"memory was full .* lower --cadence"):
+        look([paths], duration_ms=3000, cadence_hz=1000)
+
+
+def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    v1_host(tmp_path)
+    code = f"""
+import os, time
+from pathlib import Path
+from harness import cgroup
+from harness.measure.sampler import Sampler
+reader = cgroup.CounterReader(cgroup.locate(77, {ID!r}, Path({str(tmp_path / "proc")!r})))
+sampler = Sampler([reader], 50)
+print(sampler._process._process.pid, flush=True)
+sampler.window(time.monotonic_ns(), 60 * 10**9)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as harness:
+        assert harness.stdout is not None
+        pid = int(harness.stdout.readline())
+        time.sleep(0.2)
+        assert Path(f"/proc/{pid}").exists()
+        harness.kill()
+    give_up = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
+
+
+def test_ctrl_c_in_a_terminal_is_ours_to_answer(paths: CgroupPaths) -> None:
+    with sampling([paths]) as sampler:
+        assert os.getpgid(sampler._process._process.pid) != os.getpgid(0)
+    shutil.rmtree(paths.folders["cpu"])

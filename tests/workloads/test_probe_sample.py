@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import platform
 import shutil
+import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +42,35 @@ def root(tmp_path: Path) -> Path:
 
 def options(root: Path, *more: str, rate: int = 100) -> list[str]:
     return [
-        "sample", "--root", str(root), "--id", ID, "--rate", str(rate), "--deadline", "20",
+        "sample", "--root", str(root), "--id", ID, "--rate-mhz", f"{rate}000", "--deadline", "20",
         "--tick", "cpu:usage", "--tick", "cpu:none", *more,
     ]  # fmt: skip
 
 
 def measure(running_: Running, duration_ms: int, stop_after_ms: int | None = None) -> Any:
     running_.tell(f"go {20 * MS} {duration_ms * MS}")
-    time.sleep((20 + (stop_after_ms or duration_ms + 50)) / 1e3)
-    running_.tell("stop")
+    if stop_after_ms:
+        time.sleep((20 + stop_after_ms) / 1e3)
+        running_.tell("stop")
     report = running_.hear()
     assert running_.end() == (0, "")
+    report["samples"] = list(told(base64.b64decode(report.pop("block"))))
     return report
+
+
+def told(block: bytes) -> Iterator[tuple[int, int, int, int, int, list[str | None]]]:
+    """(container, kind, moment, span, lateness, texts) of each moment, by workloads/README.md."""
+    files = {0: 2, 1: 3, 2: 3}  # of the options that these tests give: two of ticks, one detail
+    at = 0
+    while at < len(block):
+        t_ns, span_ns, late_ns, container, kind = struct.unpack_from("<QQQII", block, at)
+        at += 32
+        texts: list[str | None] = []
+        for _ in range(files[kind] if b"own\n" in block else 2):
+            (length,) = struct.unpack_from("<i", block, at)
+            texts.append(block[at + 4 : at + 4 + length].decode() if length >= 0 else None)
+            at += 4 + max(0, length)
+        yield container, kind, t_ns, span_ns, late_ns, texts
 
 
 def test_bytes_are_told_as_they_were_read(probe: Path, root: Path) -> None:
@@ -70,12 +90,15 @@ def test_bytes_are_told_as_they_were_read(probe: Path, root: Path) -> None:
     assert report["complete"] is True
     samples = report["samples"]
     assert len(samples) == report["ticks"] + 2
-    assert {(s[0], *s[4]) for s in samples} == {(0, '12 "34\\\n', None)}
-    assert samples[0][5] == samples[-1][5] == ["own\n"]
-    assert [bool(s[5]) for s in samples[1:-1]].count(True) == 1
+    assert {(s[0], *s[5][:2]) for s in samples} == {(0, '12 "34\\\n', None)}
+    assert samples[0][5][2] == samples[-1][5][2] == "own\n"
+    assert [s[1] for s in samples] == [2, *[0] * 9, 1, *[0] * (len(samples) - 12), 2]
     assert report["host_first"]["texts"] == ["ctxt 1\n\xff\t"]
-    assert report["host_first"]["t_ns"] <= samples[0][1]
-    assert report["host_last"]["t_ns"] >= samples[-1][1]
+    assert report["host_first"]["t_ns"] <= samples[0][2]
+    assert report["host_last"]["t_ns"] >= samples[-1][2]
+    for clock, now in (("real", time.time_ns()), ("boot", time.clock_gettime_ns(7))):
+        first, last = (report[f"host_{edge}"][f"t_{clock}_ns"] for edge in ("first", "last"))
+        assert 190 * MS <= last - first <= now - first
 
 
 def test_deadlines_are_absolute_and_what_is_late_is_counted(probe: Path, root: Path) -> None:
@@ -86,12 +109,12 @@ def test_deadlines_are_absolute_and_what_is_late_is_counted(probe: Path, root: P
     start = report["t_start_ns"]
     assert report["t_end_ns"] - start == 300 * MS
     for sample in report["samples"][1:-1]:
-        _, t_ns, span_ns, late_ns, *_ = sample
+        _, _, t_ns, span_ns, late_ns, _ = sample
         due = (t_ns - late_ns - start) / (10 * MS)
         assert late_ns < 10 * MS
         # The moment of the read is half of its span after the deadline and its lateness.
         assert abs(due - round(due)) < (span_ns + MS) / (10 * MS)
-    times = [sample[1] for sample in report["samples"]]
+    times = [sample[2] for sample in report["samples"]]
     assert all(a < b for a, b in itertools.pairwise(times))
 
 
@@ -100,8 +123,8 @@ def test_stop_ends_the_window_with_a_last_read(probe: Path, root: Path) -> None:
         sampler.hear()
         report = measure(sampler, 60_000, stop_after_ms=150)
     assert 5 <= report["ticks"] <= 20
-    assert report["samples"][-1][4][0] is not None
-    assert report["samples"][-1][1] < report["t_end_ns"]
+    assert report["samples"][-1][5][0] is not None
+    assert report["samples"][-1][2] < report["t_end_ns"]
 
 
 def test_who_is_gone_ends_it(probe: Path, root: Path) -> None:
@@ -114,7 +137,7 @@ def test_a_file_that_goes_away_is_null(probe: Path, root: Path) -> None:
     with running(probe, *options(root.joinpath("nothing"))) as sampler:
         assert sampler.hear()["files"] == []
         report = measure(sampler, 50)
-    assert {tuple(s[4]) for s in report["samples"]} == {(None, None)}
+    assert {tuple(s[5]) for s in report["samples"]} == {(None, None)}
 
 
 def test_a_container_that_is_gone_leaves_those_above_it(probe: Path, root: Path) -> None:
@@ -137,7 +160,7 @@ def test_an_inner_folder_is_taken_where_it_has_the_file(probe: Path, root: Path)
         files = sampler.hear()["files"]
         report = measure(sampler, 50)
     assert [one["text"] for one in files[:2]] == ["inner\n", "own\n"]
-    assert {s[4][0] for s in report["samples"]} == {"7\n"}
+    assert {s[5][0] for s in report["samples"]} == {"7\n"}
     with running(probe, *options(root, *more, "container/nothing")) as sampler:
         assert sampler.hear()["files"][0]["path"] == f"/cpu/slice/docker/{ID}"
 
@@ -185,7 +208,7 @@ def test_a_counter_that_does_not_fit_is_not_cut_off(probe: Path, root: Path) -> 
     with running(probe, *options(root)) as sampler:
         sampler.hear()
         report = measure(sampler, 50)
-    assert {tuple(s[4]) for s in report["samples"]} == {("1" * 1023, None)}
+    assert {tuple(s[5]) for s in report["samples"]} == {("1" * 1023, None)}
 
 
 def test_it_leaves_the_measured_cpus_alone_where_that_leaves_it_any(
@@ -209,7 +232,13 @@ def test_it_leaves_the_measured_cpus_alone_where_that_leaves_it_any(
         (["--tick", "cpu:../../etc/passwd"], "without a slash"),
         (["--id", "short"], "at least 12 characters"),
         (["--id", "../../../etc/x"], "at least 12 characters"),
-        (["--rate", "0"], "1 to 10000"),
+        (["--rate-mhz", "0"], "1 to 10000000"),
+        (["--files", "1:2:3"], "takes no --files"),
+        (["--files", "1,2"], "TICK,…:DETAIL,…:EDGE,…"),
+        (["--files", ":2:3"], "TICK,…:DETAIL,…:EDGE,…"),
+        (["--files", "1:2:3:4"], "TICK,…:DETAIL,…:EDGE,…"),
+        (["--files", "x:2:3"], "--files takes a whole number"),
+        (["--files", "1:2:3", "--files", "1,2:3:4"], "as many files each"),
         (["--inner", "../x/y"], "FOLDER/FILE"),
         (["--keep-off", "0-1"], "--keep-off takes a whole number"),
     ],

@@ -172,20 +172,35 @@ static enum heard hear(char line[LINE_BYTES], int other)
     }
 }
 
+/* "WORD A B": two numbers behind a word; false for another line. */
+static bool parse_two(const char *line, const char *word, uint64_t most, uint64_t *a, uint64_t *b)
+{
+    size_t length = strlen(word);
+    const char *at = line + length;
+    return strncmp(line, word, length) == 0 && *at++ == ' ' && parse_number(&at, 0, most, a) &&
+           *at++ == ' ' && parse_number(&at, 1, most, b) && *at == '\0';
+}
+
+static const uint64_t most_wait_ns = UINT64_C(1000000) * NS_PER_S;
+
 void read_go(uint64_t *warmup_ns, uint64_t *duration_ns)
 {
-    const uint64_t most = UINT64_C(1000000) * NS_PER_S;
     char line[LINE_BYTES];
     if (hear(line, -1) == THE_END)
         _exit(EXIT_NO_GO);
-    const char *at = line;
-    if (strncmp(at, "go ", 3) == 0) {
-        at += 3;
-        if (parse_number(&at, 0, most, warmup_ns) && *at++ == ' ' &&
-            parse_number(&at, 1, most, duration_ns) && *at == '\0')
-            return;
-    }
-    fail(EXIT_USAGE, "expected 'go WARMUP_NS DURATION_NS', got '%s'", line);
+    if (!parse_two(line, "go", most_wait_ns, warmup_ns, duration_ns))
+        fail(EXIT_USAGE, "expected 'go WARMUP_NS DURATION_NS', got '%s'", line);
+}
+
+bool read_begin(uint64_t *start_ns, uint64_t *duration_ns)
+{
+    char line[LINE_BYTES];
+    if (hear(line, -1) == THE_END)
+        _exit(EXIT_NO_GO);
+    bool moment = parse_two(line, "from", UINT64_MAX / 16, start_ns, duration_ns);
+    if (!moment && !parse_two(line, "go", most_wait_ns, start_ns, duration_ns))
+        fail(EXIT_USAGE, "expected 'go WARMUP_NS DURATION_NS' or 'from START_NS DURATION_NS'");
+    return moment;
 }
 
 bool read_stop(int other)

@@ -79,6 +79,9 @@ void start_deadline_timer(uint64_t seconds);
 /* Waits for "go WARMUP_NS DURATION_NS"; both together are far from any overflow. */
 void read_go(uint64_t *warmup_ns, uint64_t *duration_ns);
 
+/* The same, or "from START_NS DURATION_NS", a moment of CLOCK_MONOTONIC: true for that. */
+bool read_begin(uint64_t *start_ns, uint64_t *duration_ns);
+
 /* Waits for "stop", or for the end of input, which means the same once there is a load: true.
  * False where the other descriptor (-1: none) can be read or has ended before that. */
 bool read_stop(int other);

@@ -1,0 +1,224 @@
+"""A window as the probe's sampler tells of it, from what it is asked to what it measured.
+
+``probe sample`` (workloads/probe) reads files at a fixed cadence, at absolute deadlines, and knows
+no counter. It tells their bytes as one block once the window is over; they are parsed here. It runs
+as a process of this host (``harness.measure.sampler``) or in a container on an engine's host
+(``harness.measure.sidecar``); which files it reads is theirs to say. Figures: docs/decisions/005.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from harness.cgroup import CgroupVersion, RawSample
+from harness.host.counters import parse_host_sample
+from harness.limits import format_cpu_list
+from harness.measure.clock import Clock
+from harness.model import CgroupAbove, HostSample, Neighbour, Sample, SamplerCost
+
+DETAIL_HZ = 10.0
+"""Memory's details and pressure are read so often at the most: the kernel adds them up over all
+CPUs when it is asked, so they cost several times what the other counters do."""
+READY_TIMEOUT_S = 20.0
+_REPORT_TIMEOUT_S = 60.0
+"""After the window's end, for what it tells: hundreds of MB of a window of an hour."""
+_MOMENT = struct.Struct("<QQQII")
+_LENGTH = struct.Struct("<i")
+_DETAIL, _EDGE = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What sampling a window gave: per container its samples, first and last among them."""
+
+    samples: tuple[tuple[Sample, ...], ...]
+    host_first: HostSample
+    host_last: HostSample
+    cost: SamplerCost
+    above: tuple[tuple[CgroupAbove, ...], ...] = ()
+    """Of each container the cgroups above it whose counters were read in the window; empty where
+    none were looked for."""
+    neighbours: tuple[Neighbour, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What ends a window before its time: for loads that have an end of their own."""
+
+    seen: Callable[[], bool]
+    every_s: float
+    """So often it is looked for. Each look wakes an interpreter in the window."""
+
+
+class Speaker(Protocol):
+    """The other end of a sampler's conversation: a container's, or a process's."""
+
+    def read_line(self, timeout_s: float) -> str:
+        """TimeoutError where none came in time; EOFError where it ended first."""
+        ...
+
+    def write_line(self, text: str) -> None:
+        """EOFError where it is gone."""
+        ...
+
+    def stderr(self) -> str:
+        """The end of what it wrote there."""
+        ...
+
+
+class SamplerError(Exception):
+    """Why the sampler does not do its work."""
+
+
+def options(cadence_hz: float, host: Sequence[str], measured: frozenset[int] | None) -> list[str]:
+    """How often, what of the host, off which CPUs: those that the containers are pinned to."""
+    return [
+        *("--rate-mhz", str(max(1, round(cadence_hz * 1000)))),
+        *("--detail-every", str(max(1, math.ceil(cadence_hz / DETAIL_HZ)))),
+        *[word for path in host for word in ("--host", path)],
+        *[word for cpu in sorted(measured or ()) for word in ("--keep-off", str(cpu))],
+    ]
+
+
+def hear(speaker: Speaker, timeout_s: float, kind: str) -> dict[str, Any]:
+    """Its next message, which must be of the kind. SamplerError where there is no such."""
+    try:
+        return understood(speaker.read_line(timeout_s), kind)
+    except (EOFError, TimeoutError) as error:
+        raise _gone(speaker, error) from None
+
+
+def _gone(speaker: Speaker, error: Exception) -> SamplerError:
+    """Why, in a line: the usage is told before it."""
+    return SamplerError((speaker.stderr().splitlines() or [str(error)])[-1])
+
+
+def understood(line: str, kind: str) -> dict[str, Any]:
+    """A message of the kind. SamplerError where the line is none."""
+    try:
+        said: dict[str, Any] = json.loads(line)
+        if said["probe"] != kind:
+            raise ValueError(f"it said {said['probe']}")
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise SamplerError(f"what it told cannot be read ({error})") from None
+    return said
+
+
+def say(speaker: Speaker, text: str) -> None:
+    """Tell it a line. SamplerError where it is gone."""
+    try:
+        speaker.write_line(text)
+    except EOFError as error:
+        raise _gone(speaker, error) from None
+
+
+def awaited(speaker: Speaker, over_ns: int, clock: Clock, ending: Ending | None) -> str:
+    """What it tells of the window that is over at the moment, unread.
+
+    SamplerError where it ends first, or is not heard of for a minute after.
+    """
+    waits = ending
+    give_up_ns = over_ns + round(_REPORT_TIMEOUT_S * 1e9)
+    try:
+        while (left_s := (give_up_ns - clock.now_ns()) / 1e9) > 0:
+            try:
+                return speaker.read_line(min(left_s, waits.every_s) if waits else left_s)
+            except TimeoutError:
+                if waits is not None and waits.seen():
+                    waits = None
+                    give_up_ns = clock.now_ns() + round(_REPORT_TIMEOUT_S * 1e9)
+                    say(speaker, "stop")
+    except EOFError as error:
+        raise _gone(speaker, error) from None
+    raise SamplerError(f"it told nothing for {_REPORT_TIMEOUT_S:g} s after the window")
+
+
+def parsed(
+    report: dict[str, Any], ready: dict[str, Any], version: CgroupVersion | None, containers: int
+) -> Window:
+    """The window that it tells of. SamplerError where that is not whole.
+
+    ``version`` is that of the host; None where its root cgroup is not seen, and then there are no
+    containers either.
+    """
+    if report.get("complete") is False:
+        raise SamplerError(
+            "its memory was full before the window's end: lower --cadence or --duration"
+        )
+    try:
+        return _parsed(report, ready, version, containers)
+    except (LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
+        raise SamplerError(f"what it told cannot be read ({error!r})") from None
+
+
+def _parsed(
+    report: dict[str, Any], ready: dict[str, Any], version: CgroupVersion | None, containers: int
+) -> Window:
+    series: list[list[Sample]] = [[] for _ in range(containers)]
+    lateness: list[int] = []
+    if version is not None:
+        for number, kind, late_ns, raw, percpu in moments(report["block"], version):
+            series[number].append(version.sample(raw, percpu))
+            if number == 0 and kind != _EDGE:
+                lateness.append(late_ns)
+    ticks = {len(one) for one in series}
+    if ticks - {report["ticks"] + 2}:
+        raise ValueError(f"{ticks} moments, and {report['ticks']} ticks")
+    first, last = (_host(version, report[edge]) for edge in ("host_first", "host_last"))
+    lateness.sort()
+    cost = SamplerCost(
+        ticks=report["ticks"],
+        missed=report["missed"],
+        lateness_p50_ns=quantile(lateness, 0.50),
+        lateness_p99_ns=quantile(lateness, 0.99),
+        cpu_ns=report["cpu_ns"],
+        cpus=ready["cpus"] and format_cpu_list(frozenset(ready["cpus"])),
+        realtime=bool(ready["realtime"]),
+    )
+    return Window(tuple(map(tuple, series)), first, last, cost)
+
+
+def _host(version: CgroupVersion | None, edge: dict[str, Any]) -> HostSample:
+    texts = [text if text is None else text.encode("latin-1") for text in edge["texts"]]
+    read = parse_host_sample(version, edge["t_ns"], texts)
+    return replace(read, t_real_ns=edge["t_real_ns"], t_boot_ns=edge["t_boot_ns"])
+
+
+def moments(
+    block: str, version: CgroupVersion
+) -> Iterator[tuple[int, int, int, RawSample, bytes | None]]:
+    """(container, kind, lateness in ns, what was read, CPU time of each CPU) of each moment told.
+
+    A moment is 32 bytes (workloads/probe/window.c) and then the files of its kind: 0 a tick, 1 one
+    with the details, 2 an edge, which has CPU time of each CPU as well. ValueError or struct.error
+    where the block ends within one.
+    """
+    held = base64.b64decode(block, validate=True)
+    ticks, details = len(version.tick_files), len(version.detail_files)
+    at = 0
+    while at < len(held):
+        t_ns, span_ns, late_ns, container, kind = _MOMENT.unpack_from(held, at)
+        at += _MOMENT.size
+        texts: list[bytes | None] = []
+        more = details * (kind >= _DETAIL) + (version.percpu_file is not None) * (kind == _EDGE)
+        for _ in range(ticks + more):
+            (length,) = _LENGTH.unpack_from(held, at)
+            at += _LENGTH.size
+            if length > len(held) - at:
+                raise ValueError("the block ends within a file")
+            texts.append(held[at : at + length] if length >= 0 else None)
+            at += max(0, length)
+        percpu = texts.pop() if version.percpu_file is not None and kind == _EDGE else None
+        raw = RawSample(t_ns, span_ns, tuple(texts[:ticks]), tuple(texts[ticks:]))
+        yield container, kind, late_ns, raw, percpu
+
+
+def quantile(ordered: list[int], share: float) -> int:
+    """By nearest rank, of numbers in ascending order; 0 where there are none."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0
