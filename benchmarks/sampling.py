@@ -113,7 +113,7 @@ def measure(connection: Connection) -> list[Figure]:
     return [*_cost(connection), *_rate(connection), *_many(connection)]
 
 
-EVERY_TICK = 1e6
+EVERY_TICK = 1000.0
 KINDS: tuple[tuple[str, type[CounterReader], float], ...] = (
     ("cpu", CpuFiles, sampled.DETAIL_HZ), ("all", CounterReader, sampled.DETAIL_HZ),
     ("every", CounterReader, EVERY_TICK), ("nothing", Nothing, sampled.DETAIL_HZ),
@@ -140,7 +140,9 @@ def _cost(connection: Connection) -> list[Figure]:
                 for name, kind, detail_hz in KINDS:
                     with (
                         contextlib.closing(kind(paths)) as reader,
-                        unittest.mock.patch.object(sampled, "DETAIL_HZ", detail_hz),
+                        unittest.mock.patch.multiple(
+                            sampled, DETAIL_HZ=detail_hz, DETAILS_A_SECOND=max(80.0, detail_hz)
+                        ),
                     ):
                         cost = window([reader], hz, WINDOW_S)
                         took(where, name, cost.cpu_ns / cost.ticks / 1e9)

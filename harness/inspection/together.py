@@ -1,4 +1,4 @@
-"""All containers of an engine in one window that they share, read by one loop at a low cadence.
+"""All containers of an engine in one window that they share, sampled together at a low cadence.
 
 What a container tells in a window of its own takes a stream of docker stats, and samples at the
 tick's rate for the stretches in which it stands still. Here it is told by the totals between the

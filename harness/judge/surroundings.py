@@ -116,13 +116,13 @@ class Sampling:
     cpu_share: float
     """Of one CPU, in the windows."""
     cpu_per_read_s: float | None
-    """CPU time of the sampling thread for each moment of one container; None without any."""
+    """CPU time of the sampler for each moment of one container; None without any."""
     lateness_p50_s: float
     """Median over the trials of their own medians."""
     lateness_p99_s: float
     """The same of their 99 % quantiles."""
     cpus: str | None
-    """Where the sampling thread kept to, if that was apart from the containers in every trial."""
+    """Where the sampler kept to, if that was apart from the containers in every trial."""
 
 
 def sampling(trials: Sequence[TrialRecord]) -> Sampling | None:

@@ -25,6 +25,8 @@ from harness.model import CgroupAbove, HostSample, Neighbour, Sample, SamplerCos
 DETAIL_HZ = 10.0
 """Memory's details and pressure are read so often at the most: the kernel adds them up over all
 CPUs when it is asked, so they cost several times what the other counters do."""
+DETAILS_A_SECOND = 80.0
+"""Of all containers together; each has them once a second at the least."""
 READY_TIMEOUT_S = 20.0
 _REPORT_TIMEOUT_S = 60.0
 """After the window's end, for what it tells: hundreds of MB of a window of an hour."""
@@ -76,11 +78,14 @@ class SamplerError(Exception):
     """Why the sampler does not do its work."""
 
 
-def options(cadence_hz: float, host: Sequence[str], measured: frozenset[int] | None) -> list[str]:
+def options(
+    cadence_hz: float, containers: int, host: Sequence[str], measured: frozenset[int] | None
+) -> list[str]:
     """How often, what of the host, off which CPUs: those that the containers are pinned to."""
+    detail_hz = min(DETAIL_HZ, max(1.0, DETAILS_A_SECOND / max(1, containers)))
     return [
         *("--rate-mhz", str(max(1, round(cadence_hz * 1000)))),
-        *("--detail-every", str(max(1, math.ceil(cadence_hz / DETAIL_HZ)))),
+        *("--detail-every", str(max(1, math.ceil(cadence_hz / detail_hz)))),
         *[word for path in host for word in ("--host", path)],
         *[word for cpu in sorted(measured or ()) for word in ("--keep-off", str(cpu))],
     ]
@@ -139,38 +144,40 @@ def awaited(speaker: Speaker, over_ns: int, clock: Clock, ending: Ending | None)
     raise SamplerError(f"it told nothing for {_REPORT_TIMEOUT_S:g} s after the window")
 
 
-def parsed(
-    report: dict[str, Any], ready: dict[str, Any], version: CgroupVersion | None, containers: int
-) -> Window:
-    """The window that it tells of. SamplerError where that is not whole.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a sampler was asked for, by which it is understood."""
 
-    ``version`` is that of the host; None where its root cgroup is not seen, and then there are no
-    containers either.
-    """
+    containers: int
+    version: CgroupVersion | None
+    """Whose files the containers' are; None where there are none."""
+    host: CgroupVersion | None
+    """Likewise the root cgroup's; None where that is not seen."""
+
+
+def parsed(report: dict[str, Any], ready: dict[str, Any], what: Asked) -> Window:
+    """The window that it tells of. SamplerError where that is not whole."""
     if report.get("complete") is False:
         raise SamplerError(
             "its memory was full before the window's end: lower --cadence or --duration"
         )
     try:
-        return _parsed(report, ready, version, containers)
+        return _parsed(report, ready, what)
     except (LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise SamplerError(f"what it told cannot be read ({error!r})") from None
 
 
-def _parsed(
-    report: dict[str, Any], ready: dict[str, Any], version: CgroupVersion | None, containers: int
-) -> Window:
-    series: list[list[Sample]] = [[] for _ in range(containers)]
+def _parsed(report: dict[str, Any], ready: dict[str, Any], what: Asked) -> Window:
+    series: list[list[Sample]] = [[] for _ in range(what.containers)]
     lateness: list[int] = []
-    if version is not None:
-        for number, kind, late_ns, raw, percpu in moments(report["block"], version):
-            series[number].append(version.sample(raw, percpu))
+    if what.version is not None:
+        for number, kind, late_ns, raw, percpu in moments(report["block"], what.version):
+            series[number].append(what.version.sample(raw, percpu))
             if number == 0 and kind != _EDGE:
                 lateness.append(late_ns)
-    ticks = {len(one) for one in series}
-    if ticks - {report["ticks"] + 2}:
-        raise ValueError(f"{ticks} moments, and {report['ticks']} ticks")
-    first, last = (_host(version, report[edge]) for edge in ("host_first", "host_last"))
+    told = {len(one) for one in series}
+    if told - {report["ticks"] + 2}:
+        raise ValueError(f"{told} moments, and {report['ticks']} ticks")
     lateness.sort()
     cost = SamplerCost(
         ticks=report["ticks"],
@@ -181,6 +188,7 @@ def _parsed(
         cpus=ready["cpus"] and format_cpu_list(frozenset(ready["cpus"])),
         realtime=bool(ready["realtime"]),
     )
+    first, last = (_host(what.host, report[f"host_{edge}"]) for edge in ("first", "last"))
     return Window(tuple(map(tuple, series)), first, last, cost)
 
 

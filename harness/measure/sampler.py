@@ -30,6 +30,7 @@ from harness.host.counters import host_files
 from harness.measure.clock import SystemClock
 from harness.measure.sampled import (
     READY_TIMEOUT_S,
+    Asked,
     Ending,
     SamplerError,
     Window,
@@ -111,13 +112,14 @@ class Sampler:
     def __init__(
         self, readers: Sequence[Reader], cadence_hz: float, measured: frozenset[int] | None = None
     ) -> None:
-        self._readers, self._clock = readers, SystemClock()
-        self._version, paths = host_files()
+        self._clock = SystemClock()
+        host, paths = host_files()
+        self._asked = Asked(len(readers), readers[0].version if readers else None, host)
         try:
             program = _program()
         except EngineError as error:
             raise MeasurementError(error.message, error.remedy) from None
-        command = [str(program), "sample", *options(cadence_hz, paths, measured)]
+        command = [str(program), "sample", *options(cadence_hz, len(readers), paths, measured)]
         command += ["--deadline", str(_DEADLINE_S), "--room-mib", str(_ROOM_MIB)]
         command += [word for one in readers for word in ("--files", _listed(one.descriptors))]
         kept = [fd for one in readers for fds in one.descriptors for fd in fds if fd is not None]
@@ -146,7 +148,6 @@ class Sampler:
         over, whatever the cadence, or where ``ending`` is seen. MeasurementError where the process
         does not see it through.
         """
-        version = self._readers[0].version if self._readers else self._version
         clock = self._clock
         try:
             say(self._process, f"from {start_ns} {duration_ns}")
@@ -156,7 +157,7 @@ class Sampler:
             used_after_ns = time.process_time_ns()
             report = understood(line, "report")
             del line
-            window = parsed(report, self._ready, version, len(self._readers))
+            window = parsed(report, self._ready, self._asked)
         except SamplerError as error:
             raise _idle(error) from None
         last_ns = used_after_ns + window.cost.cpu_ns  # its process is one of ours

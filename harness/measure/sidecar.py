@@ -26,6 +26,7 @@ from harness.measure.conversation import TrialEndedError
 from harness.measure.observer import Watched
 from harness.measure.sampled import (
     READY_TIMEOUT_S,
+    Asked,
     Ending,
     SamplerError,
     Window,
@@ -125,7 +126,7 @@ class Sidecar:
         clock.sleep_ns(start_ns - clock.now_ns())
         line = awaited(self._container, clock.now_ns() + duration_ns, clock, ending)
         report = understood(line, "report")
-        window = parsed(report, self._ready, self._version, len(self._ids))
+        window = parsed(report, self._ready, Asked(len(self._ids), self._version, self._version))
         try:
             self._paths = self._mirrored(report["files"])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -214,7 +215,7 @@ def command(
 
     return [
         "sample",
-        *options(cadence_hz, host_files(version), measured),
+        *options(cadence_hz, len(ids), host_files(version), measured),
         *("--deadline", str(_DEADLINE_S), "--root", SAMPLER_CGROUP),
         *[word for id_ in ids for word in ("--id", id_)],
         *(("--inner", f"{version.inner}/cpu.max") if version.inner else ()),

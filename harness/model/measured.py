@@ -263,9 +263,9 @@ class SamplerCost:
     lateness_p50_ns: int
     lateness_p99_ns: int
     cpu_ns: int
-    """CPU time of the sampling thread from the first read to the last."""
+    """CPU time of the sampler from the first read to the last."""
     cpus: str | None = None
-    """The CPUs that the sampling thread kept to, away from the measured ones; None where the
+    """The CPUs that the sampler kept to, away from the measured ones; None where the
     containers may use every CPU that it may."""
     realtime: bool = False
     """Whether it ran at real-time priority."""

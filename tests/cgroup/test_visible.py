@@ -116,7 +116,7 @@ def test_the_host_s_tree_beside_a_namespace_of_one_s_own_shows_the_root_and_its_
 
 
 def test_a_host_whose_root_is_not_seen_has_no_cpu_time() -> None:
-    sample = parse_host_sample(None, 5, (b"cpu0 1 2 3 4 5 6 7 8 9 10\n", None))
+    sample = parse_host_sample(None, 5, (b"cpu0 1 2 3 4 5 6 7 8 9 10\n", None, None))
     assert (sample.root_usage_ns, sample.root_percpu_ns) == (None, None)
     assert sample.steal_ns is not None
 

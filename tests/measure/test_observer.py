@@ -297,6 +297,10 @@ def test_the_command_names_files_and_no_path() -> None:
     words = sidecar.command(cgroup.V1, [ID], 250.0)
     assert "cpuacct:cpuacct.usage" in words
     assert words[words.index("--detail-every") + 1] == "25"
+    assert words[words.index("--rate-mhz") + 1] == "250000"
+    assert words[words.index("--edge") + 1] == "cpuacct:cpuacct.usage_percpu"
+    many = sidecar.command(cgroup.V1, [ID] * 64, 250.0)
+    assert many[many.index("--detail-every") + 1] == "200"  # 80 a second, of all together
     assert ":cpu.stat" in sidecar.command(cgroup.V2, [ID], 50.0)
 
 

@@ -20,7 +20,7 @@ import pytest
 from harness import cgroup
 from harness.cgroup import CgroupPaths, CounterReader
 from harness.errors import EngineError, MeasurementError
-from harness.host.counters import HostReader
+from harness.host.counters import OF_EVERY_HOST, HostReader
 from harness.host.process import kept_off, many_files_open
 from harness.measure import sampler as module
 from harness.measure.sampled import Ending, Window
@@ -83,6 +83,18 @@ def test_the_host_is_read_at_the_edges(paths: CgroupPaths) -> None:
     used = [one.root_usage_ns for one in told if one.root_usage_ns is not None]
     assert used == sorted(used)
     assert len(used) in {0, 4}
+
+
+def test_without_a_root_cgroup_the_rest_of_the_host_is_read(
+    paths: CgroupPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As within a container that has a cgroup namespace of its own."""
+    monkeypatch.setattr(module, "host_files", lambda: (None, [*OF_EVERY_HOST]))
+    window = look([paths])
+    assert window.samples[0][-1].cpu_usage_ns == 123456789
+    assert window.host_last.root_usage_ns is None
+    assert window.host_last.swappiness is not None
+    assert window.host_last.steal_ns is not None
 
 
 def test_its_own_time_is_the_harness_s(paths: CgroupPaths) -> None:
