@@ -118,7 +118,11 @@ class Sampler:
         try:
             program = _program()
         except EngineError as error:
-            raise MeasurementError(error.message, error.remedy) from None
+            raise MeasurementError(
+                error.message,
+                "Install a C compiler with a static C library (Debian: apt-get install gcc "
+                "libc6-dev), or limitbench from a wheel, which carries the program.",
+            ) from None
         command = [str(program), "sample", *options(cadence_hz, len(readers), paths, measured)]
         command += ["--deadline", str(_DEADLINE_S), "--room-mib", str(_ROOM_MIB)]
         command += [word for one in readers for word in ("--files", _listed(one.descriptors))]

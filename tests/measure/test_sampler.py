@@ -299,12 +299,12 @@ def test_where_it_cannot_be_started_the_remedy_is_told(
     assert "noexec" in failed.value.remedy
 
     def without_a_compiler() -> Path:
-        raise EngineError("the probe could not be compiled.", "Install a C compiler.")
+        raise EngineError("the probe could not be compiled.", "`bench image load` it.")
 
     monkeypatch.setattr(module, "_program", without_a_compiler)
     with pytest.raises(MeasurementError, match="could not be compiled") as failed:
         look([paths])
-    assert failed.value.remedy == "Install a C compiler."
+    assert "apt-get install gcc" in failed.value.remedy
 
 
 def test_samples_that_do_not_fit_are_no_window(
