@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, cast
 
+from harness.cgroup import RawSample
 from harness.measure.clock import Clock
 from harness.measure.sampled import Ending, Window
 from harness.measure.sampler import Reader
 from harness.model import HostSample, Sample, SamplerCost
+
+
+class Readable(Reader, Protocol):
+    """What stands for its files here."""
+
+    def read_edge(self) -> tuple[RawSample, bytes | None]: ...
+
+    def parse(self, raw: RawSample, percpu: bytes | None = None) -> Sample: ...
 
 
 @dataclass
@@ -48,7 +58,8 @@ class VirtualSampling:
         return Window(series, first, self._host(), cost)
 
     def _read(self) -> list[Sample]:
-        return [one.parse(*one.read_edge()) for one in self.readers]
+        readers = [cast("Readable", one) for one in self.readers]
+        return [one.parse(*one.read_edge()) for one in readers]
 
     def _host(self) -> HostSample:
         return self.read_host() if self.read_host else HostSample(t_mono_ns=self.clock.now_ns())

@@ -218,7 +218,7 @@ def _cgroup_cost(trials: Sequence[TrialRecord]) -> Cost:
         return Cost(CGROUP, None, None, 0, _unread(trials) if trials else _NO_TRIAL)
     return Cost(
         CGROUP, sampling.cpu_per_read_s, 0.0, sampling.ticks,
-        "the loop around the reads and the edges with all files included",
+        "the waking around the reads and the edges with all files included",
     )  # fmt: skip
 
 

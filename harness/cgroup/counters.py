@@ -16,7 +16,7 @@ from harness.errors import MeasurementError
 from harness.model import Sample
 
 _EDGE_SPAN_NS = 100_000
-"""At the window's edge a read that took longer was interrupted, and is made again."""
+"""A read that took longer was interrupted, and is made again: its moment would be unsure."""
 _EDGE_TRIES = 8
 _MAX_FILE = 8192
 _PERCPU_BYTES = 1 << 18

@@ -93,9 +93,9 @@ class DeviceFiles:
 
 
 class RawSample(NamedTuple):
-    """The bytes of one moment, parsed after the window.
+    """The bytes of one moment.
 
-    A tuple and no dataclass: one is made at every tick, in a fifth of the time.
+    A tuple and no dataclass: of a window there are thousands, made in a fifth of the time.
     """
 
     t_mono_ns: int

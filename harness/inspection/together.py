@@ -38,11 +38,13 @@ from harness.model import (
     CgroupAbove,
     ContainerRecord,
     EffectiveLimits,
+    HostSample,
     KernelLimits,
     Limits,
     MemoryCounters,
     RunningContainer,
     Sample,
+    SamplerCost,
 )
 
 CADENCE_HZ = 0.5
@@ -200,6 +202,10 @@ class Together:
             *(one.reader for one in members if one.reader),
             *(reader for one in above for reader in one.readers),
         ]
+        if not readers:  # nothing is seen from here, or nothing runs
+            self._clock.sleep_ns(round(duration_s * 1e9))
+            now = HostSample(t_mono_ns=self._clock.now_ns())
+            return Window((), now, now, SamplerCost.of_none())
         with contextlib.closing(self._sampling(readers, CADENCE_HZ)) as sampling:
             return sampling.window(self._clock.now_ns(), round(duration_s * 1e9))
 

@@ -19,13 +19,12 @@ from harness.cgroup import (
     locate,
     memory_counters,
 )
-from harness.errors import MeasurementError
 from harness.host.neighbours import Census
 from harness.measure.above import Above
 from harness.measure.clock import Clock
 from harness.measure.conversation import TrialEndedError
 from harness.measure.sampled import Ending, Window
-from harness.measure.sampler import Reader, Sampler, Sampling, StartSampling
+from harness.measure.sampler import Reader, Sampler, SamplerFailedError, Sampling, StartSampling
 from harness.model import (
     EffectiveLimits,
     HostSample,
@@ -96,7 +95,11 @@ def open_cgroup(pid: int, container_id: str) -> OpenCgroup:
 
 
 class LocalObserver:
-    """By the files of this host."""
+    """By the files of this host.
+
+    MeasurementError where they are not seen from here, or there is no sampler for it.
+    TrialEndedError where the sampler does not do its work.
+    """
 
     def __init__(  # noqa: PLR0913 - the last three are what tests replace
         self,
@@ -117,6 +120,9 @@ class LocalObserver:
                 self._opened.append(opening(pid, container_id))
             # Before the load begins, as that is when the window's time begins to pass.
             self._sampling = sampling(self._readers(), cadence_hz, measured)
+        except SamplerFailedError as error:
+            self.close()
+            raise TrialEndedError(Outcome.FAILED, error.message.rstrip(".")) from None
         except BaseException:
             self.close()
             raise
@@ -152,7 +158,7 @@ class LocalObserver:
         above = [cgroup.above for cgroup in self._opened]
         try:
             window = self._sampling.window(start_ns, duration_ns, ending)
-        except MeasurementError as error:
+        except SamplerFailedError as error:
             raise TrialEndedError(Outcome.FAILED, error.message.rstrip(".")) from None
         own, rest = window.samples[: len(above)], iter(window.samples[len(above) :])
         found = []
@@ -209,8 +215,8 @@ class BlindObserver:
         first = HostSample(t_mono_ns=clock.now_ns())
         while (left := end_ns - clock.now_ns()) > 0 and not (ending and ending.seen()):
             clock.sleep_ns(min(left, round(ending.every_s * 1e9)) if ending else left)
-        cost = SamplerCost(ticks=0, missed=0, lateness_p50_ns=0, lateness_p99_ns=0, cpu_ns=0)
-        return Window(((),) * self._count, first, HostSample(t_mono_ns=clock.now_ns()), cost)
+        last = HostSample(t_mono_ns=clock.now_ns())
+        return Window(((),) * self._count, first, last, SamplerCost.of_none())
 
     def close(self) -> None:
         """It holds nothing."""

@@ -134,6 +134,7 @@ def real_surroundings(
             return local(containers, cadence_hz, measured)
         except MeasurementError as error:
             why = error.message.rstrip(".")
+            _log.info("sampled in a container: %s", why)
         try:
             return Sidecar(
                 engine, facts, containers, clock, run=run, cadence_hz=cadence_hz, measured=measured

@@ -9,6 +9,7 @@ as a process of this host (``harness.measure.sampler``) or in a container on an 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 import struct
@@ -26,7 +27,7 @@ DETAIL_HZ = 10.0
 """Memory's details and pressure are read so often at the most: the kernel adds them up over all
 CPUs when it is asked, so they cost several times what the other counters do."""
 DETAILS_A_SECOND = 80.0
-"""Of all containers together; each has them once a second at the least."""
+"""Of all cgroups together; of each about once a second at the least, whatever the cadence has."""
 READY_TIMEOUT_S = 20.0
 _REPORT_TIMEOUT_S = 60.0
 """After the window's end, for what it tells: hundreds of MB of a window of an hour."""
@@ -123,8 +124,10 @@ def say(speaker: Speaker, text: str) -> None:
         raise _gone(speaker, error) from None
 
 
-def awaited(speaker: Speaker, over_ns: int, clock: Clock, ending: Ending | None) -> str:
-    """What it tells of the window that is over at the moment, unread.
+def awaited(
+    speaker: Speaker, over_ns: int, clock: Clock, ending: Ending | None
+) -> tuple[str, bool]:
+    """(what it tells of the window that is over at the moment, whether it was told to stop before).
 
     SamplerError where it ends first, or is not heard of for a minute after.
     """
@@ -133,12 +136,16 @@ def awaited(speaker: Speaker, over_ns: int, clock: Clock, ending: Ending | None)
     try:
         while (left_s := (give_up_ns - clock.now_ns()) / 1e9) > 0:
             try:
-                return speaker.read_line(min(left_s, waits.every_s) if waits else left_s)
+                line = speaker.read_line(min(left_s, waits.every_s) if waits else left_s)
             except TimeoutError:
-                if waits is not None and waits.seen():
-                    waits = None
-                    give_up_ns = clock.now_ns() + round(_REPORT_TIMEOUT_S * 1e9)
-                    say(speaker, "stop")
+                if waits is None or not waits.seen():
+                    continue
+                waits = None
+                give_up_ns = clock.now_ns() + round(_REPORT_TIMEOUT_S * 1e9)
+                with contextlib.suppress(EOFError):  # it may have told all, and be gone
+                    speaker.write_line("stop")
+            else:
+                return line, waits is not ending
     except EOFError as error:
         raise _gone(speaker, error) from None
     raise SamplerError(f"it told nothing for {_REPORT_TIMEOUT_S:g} s after the window")
@@ -148,58 +155,86 @@ def awaited(speaker: Speaker, over_ns: int, clock: Clock, ending: Ending | None)
 class Asked:
     """What a sampler was asked for, by which it is understood."""
 
-    containers: int
-    version: CgroupVersion | None
-    """Whose files the containers' are; None where there are none."""
+    versions: Sequence[CgroupVersion]
+    """Whose files each container's are."""
     host: CgroupVersion | None
     """Likewise the root cgroup's; None where that is not seen."""
 
 
-def parsed(report: dict[str, Any], ready: dict[str, Any], what: Asked) -> Window:
-    """The window that it tells of. SamplerError where that is not whole."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What it told of a window."""
+
+    window: Window
+    firsts: tuple[RawSample, ...]
+    """The first moment of each container, as it was read."""
+    start_ns: int
+    """When it began, in its host's CLOCK_MONOTONIC."""
+
+
+def parsed(
+    report: dict[str, Any], ready: dict[str, Any], asked: Asked, *, stopped: bool = False
+) -> Told:
+    """The window that it tells of. SamplerError where that is not whole.
+
+    ``stopped``: it was told to end it early.
+    """
     if report.get("complete") is False:
         raise SamplerError(
-            "its memory was full before the window's end: lower --cadence or --duration"
+            "its memory was full before the window's end (a shorter --duration needs less)"
         )
     try:
-        return _parsed(report, ready, what)
+        if report["complete"] is not True or report["stopped"] not in {stopped, False}:
+            raise ValueError("it ended its window early")
+        return _parsed(report, ready, asked)
     except (LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise SamplerError(f"what it told cannot be read ({error!r})") from None
 
 
-def _parsed(report: dict[str, Any], ready: dict[str, Any], what: Asked) -> Window:
-    series: list[list[Sample]] = [[] for _ in range(what.containers)]
+def _parsed(report: dict[str, Any], ready: dict[str, Any], asked: Asked) -> Told:
+    series: list[list[Sample]] = [[] for _ in asked.versions]
+    firsts: list[RawSample] = []
     lateness: list[int] = []
-    if what.version is not None:
-        for number, kind, late_ns, raw, percpu in moments(report["block"], what.version):
-            series[number].append(what.version.sample(raw, percpu))
-            if number == 0 and kind != _EDGE:
-                lateness.append(late_ns)
-    told = {len(one) for one in series}
-    if told - {report["ticks"] + 2}:
-        raise ValueError(f"{told} moments, and {report['ticks']} ticks")
+    for number, kind, late_ns, raw, percpu in _moments(report["block"], asked.versions):
+        if not series[number]:
+            firsts.append(raw)
+        series[number].append(asked.versions[number].sample(raw, percpu))
+        if number == 0 and kind != _EDGE:
+            lateness.append(late_ns)
+    ticks = _count(report["ticks"])
+    if {len(one) for one in series} - {ticks + 2}:
+        raise ValueError(f"not {ticks} ticks of each container")
     lateness.sort()
     cost = SamplerCost(
-        ticks=report["ticks"],
-        missed=report["missed"],
+        ticks=ticks,
+        missed=_count(report["missed"]),
         lateness_p50_ns=quantile(lateness, 0.50),
         lateness_p99_ns=quantile(lateness, 0.99),
-        cpu_ns=report["cpu_ns"],
+        cpu_ns=_count(report["cpu_ns"]),
         cpus=ready["cpus"] and format_cpu_list(frozenset(ready["cpus"])),
         realtime=bool(ready["realtime"]),
     )
-    first, last = (_host(what.host, report[f"host_{edge}"]) for edge in ("first", "last"))
-    return Window(tuple(map(tuple, series)), first, last, cost)
+    first, last = (_host(asked.host, report[f"host_{edge}"]) for edge in ("first", "last"))
+    window = Window(tuple(map(tuple, series)), first, last, cost)
+    return Told(window, tuple(firsts), _count(report["t_start_ns"]))
+
+
+def _count(value: object) -> int:
+    """A number of a report: a count, or a moment."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is no count")
+    return value
 
 
 def _host(version: CgroupVersion | None, edge: dict[str, Any]) -> HostSample:
     texts = [text if text is None else text.encode("latin-1") for text in edge["texts"]]
-    read = parse_host_sample(version, edge["t_ns"], texts)
-    return replace(read, t_real_ns=edge["t_real_ns"], t_boot_ns=edge["t_boot_ns"])
+    read = parse_host_sample(version, _count(edge["t_ns"]), texts)
+    real_ns, boot_ns = _count(edge["t_real_ns"]), _count(edge["t_boot_ns"])
+    return replace(read, t_real_ns=real_ns, t_boot_ns=boot_ns)
 
 
-def moments(
-    block: str, version: CgroupVersion
+def _moments(
+    block: str, versions: Sequence[CgroupVersion]
 ) -> Iterator[tuple[int, int, int, RawSample, bytes | None]]:
     """(container, kind, lateness in ns, what was read, CPU time of each CPU) of each moment told.
 
@@ -208,23 +243,24 @@ def moments(
     where the block ends within one.
     """
     held = base64.b64decode(block, validate=True)
-    ticks, details = len(version.tick_files), len(version.detail_files)
     at = 0
     while at < len(held):
         t_ns, span_ns, late_ns, container, kind = _MOMENT.unpack_from(held, at)
         at += _MOMENT.size
+        version = versions[container]
+        ticks, percpu = len(version.tick_files), kind == _EDGE and version.percpu_file is not None
+        details = len(version.detail_files) * (kind >= _DETAIL)
         texts: list[bytes | None] = []
-        more = details * (kind >= _DETAIL) + (version.percpu_file is not None) * (kind == _EDGE)
-        for _ in range(ticks + more):
+        for _ in range(ticks + details + percpu):
             (length,) = _LENGTH.unpack_from(held, at)
             at += _LENGTH.size
             if length > len(held) - at:
                 raise ValueError("the block ends within a file")
             texts.append(held[at : at + length] if length >= 0 else None)
             at += max(0, length)
-        percpu = texts.pop() if version.percpu_file is not None and kind == _EDGE else None
+        each_cpu = texts.pop() if percpu else None
         raw = RawSample(t_ns, span_ns, tuple(texts[:ticks]), tuple(texts[ticks:]))
-        yield container, kind, late_ns, raw, percpu
+        yield container, kind, late_ns, raw, each_cpu
 
 
 def quantile(ordered: list[int], share: float) -> int:

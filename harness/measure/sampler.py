@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import math
 import os
 import platform
@@ -18,12 +19,12 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from harness.cgroup import CgroupVersion, RawSample
+from harness.cgroup import CgroupVersion
 from harness.engine.image import probe_binary
 from harness.errors import EngineError, MeasurementError
 from harness.host.counters import host_files
@@ -41,12 +42,14 @@ from harness.measure.sampled import (
     say,
     understood,
 )
-from harness.model import Sample
 
-_ROOM_MIB = 1 << 16
+_ROOM_MIB = 1 << 12
 """Its samples may take so much memory, of which it takes what they need: 270 MB an hour of one
 container."""
 _DEADLINE_S = 10_000_000
+_LATE_NS = 5_000_000
+"""Who was not woken from being told to begin until the beginning was kept from it; a start that is
+a moment away when it is told is none to keep."""
 _CHUNK_BYTES = 1 << 20
 _ENDS_S = 1.0
 
@@ -65,14 +68,6 @@ class Reader(Protocol):
     @property
     def descriptors(self) -> Sequence[Sequence[int | None]]:
         """Of every tick, of the details, of the window's edges; None for what is not there."""
-        ...
-
-    def read_edge(self) -> tuple[RawSample, bytes | None]:
-        """All of them at this moment, with per-CPU counters where there are any."""
-        ...
-
-    def parse(self, raw: RawSample, percpu: bytes | None = None) -> Sample:
-        """Counters of a raw sample."""
         ...
 
     def close(self) -> None:
@@ -114,12 +109,12 @@ class Sampler:
     ) -> None:
         self._clock = SystemClock()
         host, paths = host_files()
-        self._asked = Asked(len(readers), readers[0].version if readers else None, host)
+        self._asked = Asked([one.version for one in readers], host)
         try:
             program = _program()
         except EngineError as error:
             raise MeasurementError(
-                error.message,
+                f"the sampler cannot be had for this host: {error.message.rstrip('.')}.",
                 "Install a C compiler with a static C library (Debian: apt-get install gcc "
                 "libc6-dev), or limitbench from a wheel, which carries the program.",
             ) from None
@@ -129,11 +124,15 @@ class Sampler:
         kept = [fd for one in readers for fds in one.descriptors for fd in fds if fd is not None]
         try:
             self._process = _Process(command, kept)
-        except OSError as error:
-            raise MeasurementError(
+        except PermissionError as error:
+            raise SamplerFailedError(
                 f"the sampler cannot be started: {error}.",
-                f"{program} must be a file that may be executed: see that its file system is not "
-                "mounted noexec, or set XDG_CACHE_HOME.",
+                "Set XDG_CACHE_HOME to a folder of a file system that is not mounted noexec.",
+            ) from None
+        except OSError as error:
+            raise SamplerFailedError(
+                f"the sampler cannot be started: {error}.",
+                "See `ulimit -n` and `ulimit -u`: so many files and processes it may have.",
             ) from None
         try:
             self._ready = hear(self._process, READY_TIMEOUT_S, "ready")
@@ -149,22 +148,28 @@ class Sampler:
 
         A tick that comes later than one whole interval is missed: it is counted and skipped, never
         made up for, so that deadlines do not drift. The last read is made once the duration is
-        over, whatever the cadence, or where ``ending`` is seen. MeasurementError where the process
-        does not see it through.
+        over, whatever the cadence, or where ``ending`` is seen. SamplerFailedError where the
+        process does not see it through, or began later than it was told to.
         """
         clock = self._clock
         try:
-            say(self._process, f"from {start_ns} {duration_ns}")
-            clock.sleep_ns(start_ns - clock.now_ns())
-            used_ns = time.process_time_ns()
-            line = awaited(self._process, clock.now_ns() + duration_ns, clock, ending)
-            used_after_ns = time.process_time_ns()
+            in_time = clock.now_ns() < start_ns
+            with _uncollected():
+                say(self._process, f"from {start_ns} {duration_ns}")
+                clock.sleep_ns(start_ns - clock.now_ns())
+                used_ns = time.process_time_ns()
+                over_ns = clock.now_ns() + duration_ns
+                line, stopped = awaited(self._process, over_ns, clock, ending)
             report = understood(line, "report")
             del line
-            window = parsed(report, self._ready, self._asked)
+            told = parsed(report, self._ready, self._asked, stopped=stopped)
+            late_ns = told.start_ns - start_ns
+            if in_time and late_ns > _LATE_NS:  # a load may have begun before it
+                raise SamplerError(f"it began {late_ns / 1e6:.0f} ms late: others had the CPUs")
         except SamplerError as error:
             raise _idle(error) from None
-        last_ns = used_after_ns + window.cost.cpu_ns  # its process is one of ours
+        window = told.window
+        last_ns = self._process.heard_cpu_ns + window.cost.cpu_ns  # its process is one of ours
         return replace(
             window,
             host_first=replace(window.host_first, harness_cpu_ns=used_ns),
@@ -176,8 +181,24 @@ class Sampler:
         self._process.close()
 
 
-def _idle(error: SamplerError) -> MeasurementError:
-    return MeasurementError(f"the sampler does not do its work: {error}.", "Try again.")
+class SamplerFailedError(MeasurementError):
+    """It was there, and did not do its work."""
+
+
+def _idle(error: SamplerError) -> SamplerFailedError:
+    return SamplerFailedError(f"the sampler does not do its work: {error}.", "Try again.")
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection of ours in the window: it would take CPU time of what is measured."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @functools.cache
@@ -204,6 +225,8 @@ class _Process:
         self._poll = select.poll()
         self._poll.register(self._process.stdout, select.POLLIN)
         self._heard: list[bytes] = []
+        self.heard_cpu_ns = 0
+        """What this process had used when the line that was read last began to come."""
 
     def read_line(self, timeout_s: float) -> str:
         """TimeoutError where none came in time; EOFError where it ended first."""
@@ -213,6 +236,8 @@ class _Process:
             left_s = until - time.monotonic()
             if left_s <= 0 or not self._poll.poll(math.ceil(left_s * 1000)):
                 raise TimeoutError(f"it told nothing for {timeout_s:g} s")
+            if not self._heard:
+                self.heard_cpu_ns = time.process_time_ns()
             chunk = os.read(self._process.stdout.fileno(), _CHUNK_BYTES)
             if not chunk:
                 raise EOFError(f"it ended{' within what it told' if self._heard else ''}")
@@ -233,7 +258,7 @@ class _Process:
         assert self._process.stderr is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             if (code := self._process.wait(_ENDS_S)) < 0:
-                return f"it was ended by {signal.Signals(-code).name}"
+                return f"a signal ended it ({signal.strsignal(-code) or -code})"
             return self._process.stderr.read().decode(errors="replace").strip()
         return ""
 

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from harness import cgroup
-from harness.cgroup import FOLDERS, CgroupPaths, CgroupVersion
+from harness.cgroup import FOLDERS, CgroupPaths, CgroupVersion, RawSample
 from harness.engine.boundary import SAMPLER_CGROUP, Container
 from harness.errors import EngineRefusedError
 from harness.host.counters import OF_EVERY_HOST
@@ -32,7 +32,6 @@ from harness.measure.sampled import (
     Window,
     awaited,
     hear,
-    moments,
     options,
     parsed,
     say,
@@ -87,7 +86,7 @@ class Sidecar:
         try:
             self._container.start()
             self._ready = hear(self._container, READY_TIMEOUT_S, "ready")
-            self._paths = self._mirrored(self._ready["files"])
+            self._paths = self._mirrored(self._ready)
         except SamplerError as error:
             self.close()
             raise _idle(error) from None
@@ -116,39 +115,46 @@ class Sidecar:
         """
         try:
             return self._window(start_ns, duration_ns, ending)
-        except SamplerError as error:
-            raise TrialEndedError(Outcome.FAILED, _idle(error).message) from None
+        except (SamplerError, EngineRefusedError) as error:
+            why = _idle(error) if isinstance(error, SamplerError) else error
+            raise TrialEndedError(Outcome.FAILED, why.message.rstrip(".")) from None
 
     def _window(self, start_ns: int, duration_ns: int, ending: Ending | None) -> Window:
         clock = self._clock
         warmup_ns = max(0, start_ns - clock.now_ns())
         say(self._container, f"go {warmup_ns} {duration_ns}")
         clock.sleep_ns(start_ns - clock.now_ns())
-        line = awaited(self._container, clock.now_ns() + duration_ns, clock, ending)
+        over_ns = clock.now_ns() + duration_ns
+        line, stopped = awaited(self._container, over_ns, clock, ending)
         report = understood(line, "report")
-        window = parsed(report, self._ready, Asked(len(self._ids), self._version, self._version))
-        try:
-            self._paths = self._mirrored(report["files"])
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise SamplerError(f"what it told cannot be read ({error!r})") from None
-        unread = _unread(self._version, report["block"])
+        asked = Asked([self._version] * len(self._ids), self._version)
+        told = parsed(report, self._ready, asked, stopped=stopped)
+        self._paths = self._mirrored(report)
         self.absent = [
-            self._version.absent(samples[0], unread.get(i, set()), paths.absent)
-            for i, (samples, paths) in enumerate(zip(window.samples, self._paths, strict=True))
+            self._version.absent(samples[0], _unread(self._version, first), paths.absent)
+            for samples, first, paths in zip(
+                told.window.samples, told.firsts, self._paths, strict=True
+            )
         ]
-        return window
+        return told.window
 
     def close(self) -> None:
         """Remove it and what it told."""
         self._container.remove()
         self._mirror.cleanup()
 
-    def _mirrored(self, files: Sequence[dict[str, Any]]) -> list[CgroupPaths]:
+    def _mirrored(self, told: dict[str, Any]) -> list[CgroupPaths]:
         """The files as they were told, in a folder of ours: so the code that reads ours reads them.
 
         A file that is gone is gone here too. EngineRefusedError where a container was not found
-        at all.
+        at all; SamplerError where it cannot be read.
         """
+        try:
+            return self._mirror_of(told["files"])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise SamplerError(f"what it told cannot be read ({error!r})") from None
+
+    def _mirror_of(self, files: Sequence[dict[str, Any]]) -> list[CgroupPaths]:
         own: dict[int, dict[str, Path]] = {}
         hierarchies = {self._version.hierarchy(one) for one in FOLDERS}
         for one in files:
@@ -187,18 +193,13 @@ def _idle(error: SamplerError) -> EngineRefusedError:
     )
 
 
-def _unread(version: CgroupVersion, block: str) -> dict[int, set[cgroup.File]]:
-    """The files that each container does not have, by its first moment; none where it was gone."""
-    out: dict[int, set[cgroup.File]] = {}
-    for container, _, _, raw, _ in moments(block, version):
-        if container in out:
-            break  # the first of each come first
-        told = zip(
-            (*version.tick_files, *version.detail_files), (*raw.files, *raw.details), strict=True
-        )
-        gone = raw.files[0] is None
-        out[container] = set() if gone else {file for file, text in told if text is None}
-    return out
+def _unread(version: CgroupVersion, first: RawSample) -> set[cgroup.File]:
+    """The files that a container does not have, by its first moment; none where it was gone."""
+    if first.files[0] is None:
+        return set()
+    files = (*version.tick_files, *version.detail_files)
+    told = zip(files, (*first.files, *first.details), strict=True)
+    return {file for file, text in told if text is None}
 
 
 def command(

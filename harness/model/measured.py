@@ -270,6 +270,11 @@ class SamplerCost:
     realtime: bool = False
     """Whether it ran at real-time priority."""
 
+    @classmethod
+    def of_none(cls) -> SamplerCost:
+        """Of a window in which nothing was read."""
+        return cls(ticks=0, missed=0, lateness_p50_ns=0, lateness_p99_ns=0, cpu_ns=0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import platform
 import select
 import shutil
+import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +23,7 @@ from harness.errors import EngineRefusedError
 from harness.host.counters import parse_host_sample
 from harness.judge import cpu, surroundings
 from harness.limits import format_cpu_list
-from harness.measure import runner, sidecar
+from harness.measure import runner, sampled, sidecar
 from harness.measure.clock import SystemClock
 from harness.measure.conversation import TrialEndedError
 from harness.measure.observer import BlindObserver
@@ -232,7 +234,7 @@ def test_a_sampler_that_cannot_start_tells_why(probe: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "changed",
     [
-        {"complete": False}, {"files": None}, {"block": ""}, {"block": "AAAA"}, {"block": 7},
+        {"complete": False}, {"files": None}, {"files": []}, {"block": ""}, {"block": 7},
         {"host_first": {}}, {"ticks": None}, {"cpu_ns": None, "ticks": 3},
     ],
     ids=str,
@@ -249,11 +251,65 @@ def test_a_report_that_cannot_be_read_fails_its_trial_with_a_reason(
 
     monkeypatch.setattr(AsContainer, "read_line", garbled)
     try:
-        with pytest.raises(TrialEndedError, match=r"memory was full|cannot be read") as failed:
+        with pytest.raises(
+            TrialEndedError, match=r"memory was full|cannot be read|does not find"
+        ) as failed:
             watch.window(time.monotonic_ns(), 100_000_000)
     finally:
         watch.close()
     assert failed.value.outcome is Outcome.FAILED
+
+
+def moment(container: int, kind: int, late_ns: int, usage: bytes | None) -> bytes:
+    """As workloads/README.md has it, of a container on cgroup v2 with no file but one."""
+    version = cgroup.V2
+    files = len(version.tick_files) + len(version.detail_files) * (kind > 0)
+    told = struct.pack("<QQQII", 1_000 + late_ns, 10, late_ns, container, kind)
+    told += struct.pack("<i", -1) if usage is None else struct.pack("<i", len(usage)) + usage
+    return told + struct.pack("<i", -1) * (files - 1)
+
+
+def report(moments: Sequence[bytes], **changed: object) -> dict[str, object]:
+    edge = {"t_ns": 1, "t_real_ns": 2, "t_boot_ns": 3, "texts": [None] * 4}
+    return {
+        "complete": True, "stopped": False, "t_start_ns": 0, "ticks": 3, "missed": 0, "cpu_ns": 1,
+        "host_first": edge, "host_last": edge,
+        "block": base64.b64encode(b"".join(moments)).decode(), **changed,
+    }  # fmt: skip
+
+
+ASKED = sampled.Asked([cgroup.V2, cgroup.V2], cgroup.V2)
+READY = {"cpus": None, "realtime": False}
+MOMENTS = [
+    moment(container, kind, late_ns + container, b"usage_usec 7\n" if container else None)
+    for kind, late_ns in ((2, 0), (0, 100), (1, 300), (0, 200), (2, 0))
+    for container in (0, 1)
+]  # two edges, and three ticks between them
+
+
+def test_the_samplers_lateness_is_that_of_its_ticks() -> None:
+    window = sampled.parsed(report(MOMENTS), READY, ASKED).window
+    assert (window.cost.lateness_p50_ns, window.cost.lateness_p99_ns) == (200, 300)
+    gone, there = window.samples
+    assert {one.cpu_usage_ns for one in gone} == {None}
+    assert {one.cpu_usage_ns for one in there} == {7000}
+    assert window.host_last.t_boot_ns == 3
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cpu_ns": None}, {"cpu_ns": -1}, {"missed": "x"}, {"missed": True}, {"ticks": 2},
+        {"t_start_ns": None}, {"host_first": {"t_ns": None, "texts": [None] * 4}},
+        {"complete": None}, {"stopped": True}, {"stopped": None},
+        {"block": base64.b64encode(b"".join(MOMENTS)[:-1]).decode()},
+        {"block": base64.b64encode(b"".join(MOMENTS) + moment(7, 0, 0, None)).decode()},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_report_with_a_wrong_number_is_no_window(changed: dict[str, object]) -> None:
+    with pytest.raises(sampled.SamplerError, match="cannot be read"):
+        sampled.parsed(report(MOMENTS, **changed), READY, ASKED)
 
 
 def test_the_host_is_read_from_the_same_files() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -147,12 +148,13 @@ def test_what_is_late_is_missed_and_not_made_up_for(paths: CgroupPaths) -> None:
     assert all(one % (10 * MS) < 9 * MS for one in times[1:-1])  # after it at the old deadlines
 
 
-def test_a_window_in_the_past_begins_now_and_misses_nothing(paths: CgroupPaths) -> None:
-    with sampling([paths], 50) as sampler:
-        window = sampler.window(time.monotonic_ns() - 10**9, 100 * MS)
+@pytest.mark.parametrize("hz", [0.5, 50, 1000])
+def test_a_window_in_the_past_begins_now_and_misses_nothing(paths: CgroupPaths, hz: float) -> None:
+    with sampling([paths], hz) as sampler:
+        window = sampler.window(time.monotonic_ns() - 10**8, 100 * MS)
     (samples,) = window.samples
-    assert samples[-1].t_mono_ns - samples[0].t_mono_ns >= 100 * MS
-    assert window.cost.missed == 0
+    assert samples[-1].t_mono_ns - samples[0].t_mono_ns >= 99 * MS
+    assert window.cost.missed == 0 or hz == 1000
 
 
 def test_it_ends_where_an_end_is_seen(paths: CgroupPaths) -> None:
@@ -163,6 +165,77 @@ def test_it_ends_where_an_end_is_seen(paths: CgroupPaths) -> None:
     (samples,) = window.samples
     assert samples[-1].cpu_usage_ns is not None
     assert 0.1 < (samples[-1].t_mono_ns - samples[0].t_mono_ns) / 1e9 < 10
+
+
+def test_a_stall_at_the_end_misses_the_ticks_of_the_window_alone(paths: CgroupPaths) -> None:
+    with sampling([paths], 100) as sampler:
+
+        def stopped() -> bool:
+            sampler._process._process.send_signal(signal.SIGSTOP)
+            time.sleep(0.4)
+            sampler._process._process.send_signal(signal.SIGCONT)
+            return False
+
+        cost = sampler.window(time.monotonic_ns(), 300 * MS, Ending(stopped, 0.25)).cost
+    assert cost.ticks + cost.missed == 29
+    assert cost.missed >= 3
+
+
+def test_one_that_begins_late_is_no_window(paths: CgroupPaths) -> None:
+    """Stopped over the whole warm-up: the load has begun by then."""
+    with sampling([paths], 100) as sampler:
+        sampler._process._process.send_signal(signal.SIGSTOP)
+        wake = threading.Timer(0.2, sampler._process._process.send_signal, [signal.SIGCONT])
+        wake.start()
+        with pytest.raises(MeasurementError, match=r"it began \d+ ms late: others had the CPUs"):
+            sampler.window(time.monotonic_ns() + 100 * MS, 100 * MS)
+        wake.join()
+
+
+def test_an_end_that_is_seen_when_all_was_told_costs_no_window(paths: CgroupPaths) -> None:
+    """Its "stop" meets nobody: what was told before it is the window."""
+    with sampling([paths]) as sampler:
+
+        def too_late() -> bool:
+            sampler._process._process.wait(10)
+            return True
+
+        window = sampler.window(time.monotonic_ns(), 100 * MS, Ending(too_late, 0.05))
+    assert len(window.samples[0]) == window.cost.ticks + 2
+
+
+def test_a_stop_that_comes_with_the_beginning_is_heard(paths: CgroupPaths) -> None:
+    with sampling([paths]) as sampler:
+        sampler._process._process.send_signal(signal.SIGSTOP)
+        wake = threading.Timer(0.2, sampler._process._process.send_signal, [signal.SIGCONT])
+        wake.start()
+        window = sampler.window(time.monotonic_ns(), 60_000 * MS, Ending(lambda: True, 0.05))
+        wake.join()
+    assert len(window.samples[0]) == 2  # both lines were read at once
+
+
+def test_one_that_ends_by_itself_before_its_time_is_no_window(paths: CgroupPaths) -> None:
+    with sampling([paths]) as sampler:
+        say = sampler._process.write_line
+        sampler._process.write_line = lambda text: say(f"{text}\nstop")  # type: ignore[method-assign]
+        with pytest.raises(MeasurementError, match="ended its window early"):
+            sampler.window(time.monotonic_ns(), 60_000 * MS)
+
+
+def test_ctrl_c_in_a_window_leaves_no_process(paths: CgroupPaths) -> None:
+    with sampling([paths]) as sampler:
+
+        def interrupted() -> bool:
+            signal.raise_signal(signal.SIGINT)
+            return False
+
+        with pytest.raises(KeyboardInterrupt):
+            sampler.window(time.monotonic_ns(), 60_000 * MS, Ending(interrupted, 0.02))
+        # In a terminal the signal goes to our group alone.
+        assert sampler._process._process.poll() is None
+        assert os.getpgid(sampler._process._process.pid) != os.getpgid(0)
+        assert gc.isenabled()
+    assert sampler._process._process.returncode == -signal.SIGKILL
 
 
 def test_a_container_that_goes_leaves_none(paths: CgroupPaths) -> None:
@@ -243,14 +316,14 @@ def ended_by(paths: CgroupPaths, act: Callable[[Sampler], None]) -> str:
 
 def test_one_that_is_killed_fails_the_window(paths: CgroupPaths) -> None:
     said = ended_by(paths, lambda sampler: sampler._process._process.kill())
-    assert said == "the sampler does not do its work: it was ended by SIGKILL."
+    assert said == "the sampler does not do its work: a signal ended it (Killed)."
 
 
 def test_one_that_was_gone_before_fails_the_window(paths: CgroupPaths) -> None:
     with sampling([paths]) as sampler:
         sampler._process._process.kill()
         sampler._process._process.wait()
-        with pytest.raises(MeasurementError, match="it was ended by SIGKILL"):
+        with pytest.raises(MeasurementError, match=r"a signal ended it \(Killed\)"):
             sampler.window(time.monotonic_ns(), 1000 * MS)
 
 
@@ -272,7 +345,7 @@ READY = """echo '{"probe":"ready","realtime":true,"cpus":null}'; read go; """
         (READY + """printf '{"probe":'""", "it ended within what it told"),
         (READY + """echo '{"probe":'""", "cannot be read"),
         (READY + """echo '{"probe":"report","block":"AAAA","ticks":0}'""", "cannot be read"),
-        (READY + "kill -SEGV $$", "it was ended by SIGSEGV"),
+        (READY + "kill -SEGV $$", r"a signal ended it \(Segmentation fault\)"),
         ("echo no; read go", "cannot be read"),
         ("echo '[]'; read go", "cannot be read"),
         ("exit 3", "it ended"),
@@ -293,10 +366,14 @@ def test_half_of_what_it_tells_is_no_window(
 def test_where_it_cannot_be_started_the_remedy_is_told(
     paths: CgroupPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_program", lambda: tmp_path / "nothing")
-    with pytest.raises(MeasurementError, match="cannot be started") as failed:
-        look([paths])
-    assert "noexec" in failed.value.remedy
+    program = tmp_path / "probe"
+    monkeypatch.setattr(module, "_program", lambda: program)
+    for there, remedy in ((False, "ulimit"), (True, "noexec")):
+        if there:
+            program.write_text("")
+        with pytest.raises(MeasurementError, match="cannot be started") as failed:
+            look([paths])
+        assert remedy in failed.value.remedy
 
     def without_a_compiler() -> Path:
         raise EngineError("the probe could not be compiled.", "`bench image load` it.")
@@ -312,7 +389,7 @@ def test_samples_that_do_not_fit_are_no_window(
 ) -> None:
     monkeypatch.setattr(module, "_ROOM_MIB", 1)
     (paths.folders["cpu"] / "cpu.stat").write_text("nr_periods 1\n" * 70)
-    with pytest.raises(MeasurementError, match=r"memory was full .* lower --cadence"):
+    with pytest.raises(MeasurementError, match=r"memory was full .*\(a shorter --duration"):
         look([paths], duration_ms=3000, cadence_hz=1000)
 
 
@@ -340,9 +417,3 @@ sampler.window(time.monotonic_ns(), 60 * 10**9)
     while Path(f"/proc/{pid}").exists() and time.monotonic() < give_up:
         time.sleep(0.01)
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
-
-
-def test_ctrl_c_in_a_terminal_is_ours_to_answer(paths: CgroupPaths) -> None:
-    with sampling([paths]) as sampler:
-        assert os.getpgid(sampler._process._process.pid) != os.getpgid(0)
-    shutil.rmtree(paths.folders["cpu"])

@@ -238,7 +238,6 @@ def test_it_leaves_the_measured_cpus_alone_where_that_leaves_it_any(
         (["--files", ":2:3"], "TICK,…:DETAIL,…:EDGE,…"),
         (["--files", "1:2:3:4"], "TICK,…:DETAIL,…:EDGE,…"),
         (["--files", "x:2:3"], "--files takes a whole number"),
-        (["--files", "1:2:3", "--files", "1,2:3:4"], "as many files each"),
         (["--inner", "../x/y"], "FOLDER/FILE"),
         (["--keep-off", "0-1"], "--keep-off takes a whole number"),
     ],

@@ -141,10 +141,11 @@ enum heard { A_LINE, THE_END, ANOTHER };
 
 /* The next line of standard input, without its end. Sleeps in poll(), which also makes a stdin
  * right that whoever started us left non-blocking. */
+static char held[LINE_BYTES];
+static size_t count;
+
 static enum heard hear(char line[LINE_BYTES], int other)
 {
-    static char held[LINE_BYTES];
-    static size_t count;
     for (;;) {
         char *end = memchr(held, '\n', count);
         if (end != NULL) {
@@ -172,16 +173,18 @@ static enum heard hear(char line[LINE_BYTES], int other)
     }
 }
 
+bool heard_more(void) { return count > 0; }
+
 /* "WORD A B": two numbers behind a word; false for another line. */
+static const uint64_t most_wait_ns = UINT64_C(1000000) * NS_PER_S;
+
 static bool parse_two(const char *line, const char *word, uint64_t most, uint64_t *a, uint64_t *b)
 {
     size_t length = strlen(word);
     const char *at = line + length;
     return strncmp(line, word, length) == 0 && *at++ == ' ' && parse_number(&at, 0, most, a) &&
-           *at++ == ' ' && parse_number(&at, 1, most, b) && *at == '\0';
+           *at++ == ' ' && parse_number(&at, 1, most_wait_ns, b) && *at == '\0';
 }
-
-static const uint64_t most_wait_ns = UINT64_C(1000000) * NS_PER_S;
 
 void read_go(uint64_t *warmup_ns, uint64_t *duration_ns)
 {

@@ -2,7 +2,7 @@
  *
  * probe.c is the command line, common.c the protocol, the deadline and the numbers of reports,
  * threads.c the threads of a load, child.c a child that may be killed, latencies.c what took how
- * long; each mode has a file of its own.
+ * long; each mode has a file of its own, `sample` three (sample.h).
  *
  * The probe is linked statically, since its image holds nothing else, and must build without a
  * warning with GCC on glibc and with Clang on musl.
@@ -78,6 +78,9 @@ void start_deadline_timer(uint64_t seconds);
 
 /* Waits for "go WARMUP_NS DURATION_NS"; both together are far from any overflow. */
 void read_go(uint64_t *warmup_ns, uint64_t *duration_ns);
+
+/* Whether there is more than the lines that were asked for: what was read with them. */
+bool heard_more(void);
 
 /* The same, or "from START_NS DURATION_NS", a moment of CLOCK_MONOTONIC: true for that. */
 bool read_begin(uint64_t *start_ns, uint64_t *duration_ns);

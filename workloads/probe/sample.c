@@ -76,48 +76,41 @@ static void add_name(struct names *names, const char *option, const char *text)
     names->of[names->count++] = (struct name){text, (size_t)(colon - text), colon + 1};
 }
 
-static int *more_files(size_t count)
+static struct files *more_files(size_t count)
 {
     struct watch *watch = &setup.watch;
-    watch->files = realloc(watch->files, (watch->containers + count) * files_of_each(watch) *
-                                             sizeof *watch->files);
+    watch->files = realloc(watch->files, (watch->containers + count) * sizeof *watch->files);
     if (watch->files == NULL)
         fail(EXIT_SYSTEM, "no memory for the files' numbers: %s", strerror(errno));
-    return watch->files + watch->containers * files_of_each(watch);
+    struct files *first = watch->files + watch->containers;
+    watch->containers += count;
+    return first;
 }
 
 /* "3,-,5:7,8:9": a container's descriptors, of every tick, of the details and of the edges. */
 static void add_files(char *text)
 {
-    struct watch *watch = &setup.watch;
-    int found[3 * MAX_NAMES];
-    size_t counts[3] = {0}, list = 0, count = 0;
+    struct files *files = more_files(1);
+    size_t *counts[] = {&files->ticks, &files->details, &files->edges}, list = 0, count = 0;
+    *files = (struct files){0};
     for (bool more = *text != '\0'; more;) {
         size_t length = strcspn(text, ",:");
         char end = text[length];
         text[length] = '\0';
         if (length > 0) {
-            if (counts[list]++ == MAX_NAMES)
+            if ((*counts[list])++ == MAX_NAMES)
                 misuse("more than %d files in a list of --files", MAX_NAMES);
-            found[count++] = strcmp(text, "-") == 0
-                                 ? -1
-                                 : (int)option_number("files", text, 0, MOST_FILE);
+            files->of[count++] = strcmp(text, "-") == 0
+                                     ? -1
+                                     : (int)option_number("files", text, 0, MOST_FILE);
         }
         if (end == ':' && ++list == 3)
             misuse("--files takes TICK,…:DETAIL,…:EDGE,…");
         text += length + 1;
         more = end != '\0';
     }
-    if (list != 2 || counts[0] == 0)
+    if (list != 2 || files->ticks == 0)
         misuse("--files takes TICK,…:DETAIL,…:EDGE,…");
-    if (watch->containers > 0 && (counts[0] != watch->ticks || counts[1] != watch->details ||
-                                  counts[2] != watch->edges))
-        misuse("--files are of as many files each");
-    watch->ticks = counts[0];
-    watch->details = counts[1];
-    watch->edges = counts[2];
-    memcpy(more_files(1), found, count * sizeof *found);
-    watch->containers++;
 }
 
 static void add_id(const char *id)
@@ -166,7 +159,9 @@ static uint64_t read_options(int count, char **arguments)
         case 'r': setup.sought.root = optarg; break;
         case 'I': set_inner(optarg); break;
         case 'R': watch->rate_mhz = option_number("rate-mhz", optarg, 1, MOST_RATE_MHZ); break;
-        case 'm': watch->room_bytes = mib * option_number("room-mib", optarg, 1, MOST_ROOM_MIB); break;
+        case 'm':
+            watch->room_bytes = mib * option_number("room-mib", optarg, 1, MOST_ROOM_MIB);
+            break;
         case 'n': watch->detail_every = option_number("detail-every", optarg, 1, 1000000); break;
         case 't': add_name(&setup.tick, "tick", optarg); break;
         case 'd': add_name(&setup.detail, "detail", optarg); break;
@@ -179,8 +174,10 @@ static uint64_t read_options(int count, char **arguments)
     }
     if (deadline_s == 0 || watch->rate_mhz == 0)
         misuse("--deadline and --rate-mhz are needed");
-    if (setup.sought.root == NULL && setup.sought.id_count + setup.tick.count > 0)
-        misuse("--id and --tick need --root");
+    size_t by_id = setup.sought.id_count + setup.tick.count + setup.detail.count +
+                   setup.edge.count + setup.sought.up.count;
+    if (setup.sought.root == NULL && (by_id > 0 || setup.sought.inner != NULL))
+        misuse("--id, --inner, --tick, --detail, --edge and --up need --root");
     if (setup.sought.root != NULL &&
         (setup.sought.id_count == 0 || setup.tick.count == 0 || watch->containers > 0))
         misuse("--root needs --id and --tick, and takes no --files");
@@ -190,17 +187,17 @@ static uint64_t read_options(int count, char **arguments)
 /* The files of the containers that are known by their ids. */
 static void open_all(void)
 {
-    struct watch *watch = &setup.watch;
-    watch->ticks = setup.tick.count;
-    watch->details = setup.detail.count;
-    watch->edges = setup.edge.count;
-    int *file = more_files(setup.sought.id_count);
+    struct files *files = more_files(setup.sought.id_count);
     const struct names *lists[] = {&setup.tick, &setup.detail, &setup.edge};
-    for (size_t id = 0; id < setup.sought.id_count; id++)
+    for (size_t id = 0; id < setup.sought.id_count; id++, files++) {
+        files->ticks = setup.tick.count;
+        files->details = setup.detail.count;
+        files->edges = setup.edge.count;
+        int *file = files->of;
         for (size_t list = 0; list < 3; list++)
             for (size_t i = 0; i < lists[list]->count; i++)
                 *file++ = open_named(&setup.sought, &lists[list]->of[i], setup.sought.ids[id]);
-    watch->containers = setup.sought.id_count;
+    }
 }
 
 /* Leaves the measured CPUs to the containers; where that leaves it none, or none were named, it
@@ -256,10 +253,12 @@ int sample(int count, char **arguments)
     if (!read_begin(&start_ns, &duration_ns))
         start_ns += clock_ns(CLOCK_MONOTONIC);
     struct outcome outcome = sample_window(&setup.watch, start_ns, duration_ns);
+    priority = 0; /* what is told keeps nobody from a CPU */
+    syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &priority);
     printf("{\"probe\":\"report\",\"version\":%d,\"mode\":\"sample\",\"complete\":%s,"
-           "\"t_start_ns\":%" PRIu64 ",\"t_end_ns\":%" PRIu64 ",\"ticks\":%" PRIu64
+           "\"stopped\":%s,\"t_start_ns\":%" PRIu64 ",\"t_end_ns\":%" PRIu64 ",\"ticks\":%" PRIu64
            ",\"missed\":%" PRIu64 ",\"cpu_ns\":%" PRIu64,
-           VERSION, json_bool(!outcome.full), outcome.start_ns, outcome.end_ns, outcome.ticks,
+           VERSION, json_bool(!outcome.full), json_bool(outcome.stopped), outcome.start_ns, outcome.end_ns, outcome.ticks,
            outcome.missed, outcome.cpu_ns);
     print_samples(&setup.watch);
     print_upward(&setup.sought);

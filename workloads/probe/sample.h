@@ -9,7 +9,7 @@
 
 enum { MAX_NAMES = 64 }; /* of each list of files */
 
-/* --- text.c of a report: bytes as they were read --- */
+/* --- sample.c: bytes as they were read --- */
 
 /* A string of JSON, each byte a character of its own; null for a negative length. */
 void print_text(const char *bytes, int32_t length);
@@ -54,31 +54,33 @@ void print_upward(const struct sought *sought);
 
 /* --- window.c --- */
 
-/* What is read. Of each container so many files by their descriptors, one container after the
- * other: those of every tick, those of the details, those of the edges; -1 where there is none. */
+/* A container's files by their descriptors: those of every tick, those of the details, those of
+ * the edges; -1 where there is none. */
+struct files {
+    size_t ticks, details, edges;
+    int of[3 * MAX_NAMES];
+};
+
 struct watch {
-    size_t containers, ticks, details, edges;
-    int *files;
+    size_t containers;
+    struct files *files; /* of each */
     const char *host[MAX_NAMES];
     size_t host_count;
     uint64_t rate_mhz, detail_every, room_bytes;
 };
 
-static inline size_t files_of_each(const struct watch *watch)
-{
-    return watch->ticks + watch->details + watch->edges;
-}
-
 struct outcome {
     uint64_t start_ns, end_ns, ticks, missed, cpu_ns;
-    bool full; /* there was no room for all samples */
+    bool stopped; /* before its end */
+    bool full;    /* there was no room for all samples */
 };
 
 /* Opens the host's files, and makes room for them. */
 void prepare_window(const struct watch *watch);
 
 /* Samples from the moment on, or from now on where that is past, until the duration is over or
- * standard input has something to say. */
+ * standard input has something to say. A start that is told in time is kept to, however late the
+ * first read is: what is missed then is counted. */
 struct outcome sample_window(const struct watch *watch, uint64_t start_ns, uint64_t duration_ns);
 
 /* ,"block":"…","host_first":{…},"host_last":{…} */

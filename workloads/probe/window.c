@@ -15,7 +15,7 @@ enum {
     FILE_BYTES = 16384,        /* of one of the details */
     EDGE_BYTES = 1 << 18,      /* of one that is read at the edges: 8192 CPUs, a number each */
     MOST_HOST_BYTES = 1 << 24, /* of one of the host's */
-    MOST_TOUCHED = 1 << 26
+    MOST_TOUCHED = 1 << 22
 };
 static const uint64_t edge_span_ns = 100 * NS_PER_US; /* longer: interrupted, so read again */
 
@@ -50,21 +50,22 @@ static void pool_file(int file, size_t room)
     pooled += sizeof length + (length > 0 ? (uint64_t)length : 0);
 }
 
-static uint64_t most_bytes(const struct watch *watch, enum kind kind)
+static uint64_t most_bytes(const struct files *files, enum kind kind)
 {
     uint64_t head = sizeof(int32_t);
-    return sizeof(struct moment) + watch->ticks * (head + TICK_BYTES) +
-           (kind >= DETAIL ? watch->details * (head + FILE_BYTES) : 0) +
-           (kind == EDGE ? watch->edges * (head + EDGE_BYTES) : 0);
+    return sizeof(struct moment) + files->ticks * (head + TICK_BYTES) +
+           (kind >= DETAIL ? files->details * (head + FILE_BYTES) : 0) +
+           (kind == EDGE ? files->edges * (head + EDGE_BYTES) : 0);
 }
 
 /* One container's files; false where there is no room for them. */
 static bool pool_moment(const struct watch *watch, size_t container, uint64_t late_ns,
                         enum kind kind)
 {
-    if (pooled + most_bytes(watch, kind) > pool_bytes)
+    const struct files *files = watch->files + container;
+    if (pooled + most_bytes(files, kind) > pool_bytes)
         return false;
-    const int *file = watch->files + container * files_of_each(watch);
+    const int *file = files->of;
     struct moment moment = {.late_ns = late_ns, .container = (uint32_t)container, .kind = kind};
     uint64_t start = pooled;
     for (int tries = 0; tries < 8; tries++) {
@@ -78,11 +79,11 @@ static bool pool_moment(const struct watch *watch, size_t container, uint64_t la
             break;
     }
     file++;
-    for (size_t i = 1; i < watch->ticks; i++)
+    for (size_t i = 1; i < files->ticks; i++)
         pool_file(*file++, TICK_BYTES);
-    for (size_t i = 0; kind >= DETAIL && i < watch->details; i++)
+    for (size_t i = 0; kind >= DETAIL && i < files->details; i++)
         pool_file(*file++, FILE_BYTES);
-    for (size_t i = 0; kind == EDGE && i < watch->edges; i++)
+    for (size_t i = 0; kind == EDGE && i < files->edges; i++)
         pool_file(*file++, EDGE_BYTES);
     memcpy(pool + start, &moment, sizeof moment);
     return true;
@@ -106,11 +107,14 @@ static void map_pool(uint64_t bytes)
         fail(EXIT_SYSTEM, "no memory for the samples: %s", strerror(errno));
 }
 
-/* Room by what the first reads take, twice over, since numbers grow. Its pages are touched here:
- * the first touch of one in the window would cost time there. */
+/* Room by what the first reads take, twice over, since numbers grow. The first of its pages are
+ * touched here, as a touch in the window costs time there; of all of them it would take longer than
+ * there may be until the start. */
 static void make_pool(const struct watch *watch, uint64_t duration_ns)
 {
-    uint64_t each[EDGE + 1], edges = watch->containers * most_bytes(watch, EDGE) + 1;
+    uint64_t each[EDGE + 1], edges = 1;
+    for (size_t container = 0; container < watch->containers; container++)
+        edges += most_bytes(watch->files + container, EDGE);
     map_pool(edges);
     for (enum kind kind = TICK; kind <= EDGE; kind++) {
         pooled = 0;
@@ -201,6 +205,8 @@ void prepare_window(const struct watch *watch)
 /* Sleeps until the moment; true where standard input has something to say before it. */
 static bool sleep_until(uint64_t until_ns)
 {
+    if (heard_more())
+        return true;
     for (uint64_t now; (now = clock_ns(CLOCK_MONOTONIC)) < until_ns;) {
         struct timespec left = {.tv_sec = (time_t)((until_ns - now) / NS_PER_S),
                                 .tv_nsec = (long)((until_ns - now) % NS_PER_S)};
@@ -223,31 +229,33 @@ struct outcome sample_window(const struct watch *watch, uint64_t start_ns, uint6
 {
     struct outcome outcome = {0};
     make_pool(watch, duration_ns);
-    bool asked = sleep_until(start_ns);
     uint64_t now = clock_ns(CLOCK_MONOTONIC), interval_ns = ticks_ns(1, watch->rate_mhz);
-    if (now > start_ns + interval_ns) /* asked for too late: not the ticks' fault */
+    if (start_ns < now)
         start_ns = now;
+    outcome.stopped = sleep_until(start_ns);
     outcome.start_ns = start_ns;
     outcome.end_ns = start_ns + duration_ns;
     uint64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     read_host(watch, &host_edges[0]);
     outcome.full = !pool_all(watch, 0, EDGE);
-    for (uint64_t number = 1; !asked && !outcome.full; number++) {
+    for (uint64_t number = 1; !outcome.stopped && !outcome.full; number++) {
         uint64_t deadline = start_ns + ticks_ns(number, watch->rate_mhz);
-        if (deadline >= outcome.end_ns || (asked = sleep_until(deadline)))
+        if (deadline >= outcome.end_ns || (outcome.stopped = sleep_until(deadline)))
             break;
         uint64_t late_ns = clock_ns(CLOCK_MONOTONIC) - deadline;
         if (late_ns >= interval_ns) { /* missed, and never made up for: deadlines are absolute */
-            outcome.missed += late_ns / interval_ns;
-            number += late_ns / interval_ns - 1;
+            uint64_t late = late_ns / interval_ns;
+            uint64_t left = (outcome.end_ns - deadline - 1) / interval_ns + 1;
+            outcome.missed += late < left ? late : left;
+            number += late - 1;
             continue;
         }
         outcome.ticks++;
         outcome.full =
             !pool_all(watch, late_ns, number % watch->detail_every == 0 ? DETAIL : TICK);
     }
-    if (!asked)
-        sleep_until(outcome.end_ns);
+    if (!outcome.stopped)
+        outcome.stopped = sleep_until(outcome.end_ns);
     outcome.full = !pool_all(watch, 0, EDGE) || outcome.full;
     read_host(watch, &host_edges[1]);
     outcome.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
