@@ -50,7 +50,7 @@ def _used_s() -> float:
 
 
 def measure(connection: Connection) -> list[Figure]:
-    """CPU time of this process and its samplers a window: what is read and judged in it, and after it."""
+    """CPU time of this process and its samplers a window: to read in it, and to judge after it."""
     engine, host = DockerEngine(connection), identity.facts()
     facts = engine.facts()
     with idle(engine) as pid, Together(engine) as together:

@@ -51,16 +51,24 @@ void print_text(const char *bytes, int32_t length)
 void print_block(const char *name, const unsigned char *bytes, uint64_t length)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char out[1 << 12];
+    size_t held = 0;
     printf(",\"%s\":\"", name);
     for (uint64_t i = 0; i < length; i += 3) {
         uint32_t left = length - i < 3 ? (uint32_t)(length - i) : 3;
         uint32_t three = (uint32_t)bytes[i] << 16;
         three |= left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0;
         three |= left > 2 ? (uint32_t)bytes[i + 2] : 0;
-        char four[] = {digits[three >> 18], digits[three >> 12 & 63],
-                       left > 1 ? digits[three >> 6 & 63] : '=', left > 2 ? digits[three & 63] : '='};
-        fwrite(four, 1, sizeof four, stdout);
+        out[held++] = digits[three >> 18];
+        out[held++] = digits[three >> 12 & 63];
+        out[held++] = left > 1 ? digits[three >> 6 & 63] : '=';
+        out[held++] = left > 2 ? digits[three & 63] : '=';
+        if (held == sizeof out) {
+            fwrite(out, 1, held, stdout);
+            held = 0;
+        }
     }
+    fwrite(out, 1, held, stdout);
     putchar('"');
 }
 

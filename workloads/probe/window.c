@@ -107,24 +107,38 @@ static void map_pool(uint64_t bytes)
         fail(EXIT_SYSTEM, "no memory for the samples: %s", strerror(errno));
 }
 
-/* Room by what the first reads take, twice over, since numbers grow. The first of its pages are
- * touched here, as a touch in the window costs time there; of all of them it would take longer than
- * there may be until the start. */
+/* What a moment of each kind takes of one container: the first that is there, as they are alike. */
+static void measure_moments(const struct watch *watch, uint64_t each[EDGE + 1])
+{
+    const uint64_t gone = sizeof(struct moment) + sizeof(int32_t);
+    memset(each, 0, (EDGE + 1) * sizeof *each);
+    for (size_t container = 0; container < watch->containers; container++) {
+        map_pool(most_bytes(watch->files + container, EDGE));
+        for (enum kind kind = TICK; kind <= EDGE; kind++) {
+            pooled = 0;
+            pool_moment(watch, container, 0, kind);
+            each[kind] = pooled;
+        }
+        munmap(pool, pool_bytes);
+        if (each[TICK] > watch->files[container].ticks * sizeof(int32_t) + gone)
+            return;
+    }
+}
+
+/* Room by what one container's first reads take, twice over, since numbers grow, and with some more
+ * for files that were empty there. The first of its pages are touched here, as a touch in the window
+ * costs time there; of all of them it would take longer than there may be until the start. */
 static void make_pool(const struct watch *watch, uint64_t duration_ns)
 {
+    const uint64_t more = 4096;
     uint64_t each[EDGE + 1], edges = 1;
+    measure_moments(watch, each);
     for (size_t container = 0; container < watch->containers; container++)
         edges += most_bytes(watch->files + container, EDGE);
-    map_pool(edges);
-    for (enum kind kind = TICK; kind <= EDGE; kind++) {
-        pooled = 0;
-        pool_all(watch, 0, kind);
-        each[kind] = pooled;
-    }
-    munmap(pool, edges);
     uint64_t ticks = (duration_ns / NS_PER_S + 1) * watch->rate_mhz / 1000 + 1;
-    uint64_t wanted =
-        ticks * each[TICK] + (ticks / watch->detail_every + 1) * each[DETAIL] + 2 * each[EDGE];
+    uint64_t wanted = watch->containers * (ticks * each[TICK] +
+                                           (ticks / watch->detail_every + 1) * (each[DETAIL] + more) +
+                                           2 * each[EDGE]);
     map_pool(2 * edges + (wanted < watch->room_bytes / 2 ? 2 * wanted : watch->room_bytes));
     uint64_t touched = wanted < pool_bytes ? wanted : pool_bytes;
     memset(pool, 0, touched < MOST_TOUCHED ? touched : MOST_TOUCHED);
