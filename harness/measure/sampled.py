@@ -243,22 +243,29 @@ def _moments(
     where the block ends within one.
     """
     held = base64.b64decode(block, validate=True)
-    at = 0
-    while at < len(held):
+    # Of thousands of moments: what is the same for all of a version is asked of it once.
+    counts = {
+        version: (len(version.tick_files), len(version.detail_files), version.percpu_file)
+        for version in dict.fromkeys(versions)
+    }
+    at, end, length_of = 0, len(held), _LENGTH.unpack_from
+    while at < end:
         t_ns, span_ns, late_ns, container, kind = _MOMENT.unpack_from(held, at)
         at += _MOMENT.size
-        version = versions[container]
-        ticks, percpu = len(version.tick_files), kind == _EDGE and version.percpu_file is not None
-        details = len(version.detail_files) * (kind >= _DETAIL)
+        ticks, details, percpu = counts[versions[container]]
         texts: list[bytes | None] = []
-        for _ in range(ticks + details + percpu):
-            (length,) = _LENGTH.unpack_from(held, at)
-            at += _LENGTH.size
-            if length > len(held) - at:
+        of_edge = kind == _EDGE and percpu is not None
+        for _ in range(ticks + of_edge + (details if kind >= _DETAIL else 0)):
+            (length,) = length_of(held, at)
+            at += 4
+            if length < 0:
+                texts.append(None)
+                continue
+            if at + length > end:
                 raise ValueError("the block ends within a file")
-            texts.append(held[at : at + length] if length >= 0 else None)
-            at += max(0, length)
-        each_cpu = texts.pop() if percpu else None
+            texts.append(held[at : at + length])
+            at += length
+        each_cpu = texts.pop() if of_edge else None
         raw = RawSample(t_ns, span_ns, tuple(texts[:ticks]), tuple(texts[ticks:]))
         yield container, kind, late_ns, raw, each_cpu
 
