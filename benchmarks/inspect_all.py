@@ -72,6 +72,5 @@ def measure(connection: Connection) -> list[Figure]:
         f"median of {WINDOWS}, {min(taken):.1%} to {max(taken):.1%}; the engine's own "
         f"{statistics.median(of_dockerd):.1%}; the first window meets all of them: {first_s:.1f} s "
         "of CPU more, once",
-        explanation="Python's own time for the findings of each container, and the sampler's "
-        "process: a loop in Python took 10.6 to 12.0 in turn with this, as the host was then.",
+        explanation="Python's own time for the findings of each container, and the sampler's.",
     )]  # fmt: skip

@@ -244,7 +244,7 @@ def _many(connection: Connection) -> list[Figure]:
         Figure(f"CPU for {MANY} containers at {MANY_HZ:.0f} Hz", "-", found * 100, 2.0,
                "% of one CPU", f"median of {ROUNDS}; {each_us:.1f} µs for each container and tick",
                explanation=f"{MANY * MANY_HZ:.0f} times a second four files, of which the CPU's "
-               "caches hold nothing by then: some 3 µs each.")
+               "caches hold nothing by then.")
     ]  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class HostReader:
 
 
 OF_EVERY_HOST = ("/proc/stat", "/proc/meminfo", "/proc/sys/vm/swappiness")
+"""Read at an edge whether or not the root cgroup is seen."""
 
 
 def host_files() -> tuple[CgroupVersion | None, list[str]]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -259,7 +258,7 @@ class Onlooker:
         rate_hz = cadence_hz or min(MAX_CADENCE_HZ, 1e9 / self._host.tick_ns)
         with (
             kept_off(measured),
-            closing(self._sampling([reader, *others], rate_hz, measured)) as sampling,
+            contextlib.closing(self._sampling([reader, *others], rate_hz, measured)) as sampling,
         ):
             return sampling.window(
                 self._clock.now_ns(), round(duration_s * 1e9), Ending(is_over, _LOOK_S)

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import json
 import math
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -28,7 +30,7 @@ DETAIL_HZ = 10.0
 CPUs when it is asked, so they cost several times what the other counters do."""
 DETAILS_A_SECOND = 80.0
 """Of all cgroups together; of each about once a second at the least, whatever the cadence has."""
-READY_TIMEOUT_S = 20.0
+_READY_TIMEOUT_S = 20.0
 _REPORT_TIMEOUT_S = 60.0
 """After the window's end, for what it tells: hundreds of MB of a window of an hour."""
 _MOMENT = struct.Struct("<QQQII")
@@ -92,65 +94,6 @@ def options(
     ]
 
 
-def hear(speaker: Speaker, timeout_s: float, kind: str) -> dict[str, Any]:
-    """Its next message, which must be of the kind. SamplerError where there is no such."""
-    try:
-        return understood(speaker.read_line(timeout_s), kind)
-    except (EOFError, TimeoutError) as error:
-        raise _gone(speaker, error) from None
-
-
-def _gone(speaker: Speaker, error: Exception) -> SamplerError:
-    """Why, in a line: the usage is told before it."""
-    return SamplerError((speaker.stderr().splitlines() or [str(error)])[-1])
-
-
-def understood(line: str, kind: str) -> dict[str, Any]:
-    """A message of the kind. SamplerError where the line is none."""
-    try:
-        said: dict[str, Any] = json.loads(line)
-        if said["probe"] != kind:
-            raise ValueError(f"it said {said['probe']}")
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise SamplerError(f"what it told cannot be read ({error})") from None
-    return said
-
-
-def say(speaker: Speaker, text: str) -> None:
-    """Tell it a line. SamplerError where it is gone."""
-    try:
-        speaker.write_line(text)
-    except EOFError as error:
-        raise _gone(speaker, error) from None
-
-
-def awaited(
-    speaker: Speaker, over_ns: int, clock: Clock, ending: Ending | None
-) -> tuple[str, bool]:
-    """(what it tells of the window that is over at the moment, whether it was told to stop before).
-
-    SamplerError where it ends first, or is not heard of for a minute after.
-    """
-    waits = ending
-    give_up_ns = over_ns + round(_REPORT_TIMEOUT_S * 1e9)
-    try:
-        while (left_s := (give_up_ns - clock.now_ns()) / 1e9) > 0:
-            try:
-                line = speaker.read_line(min(left_s, waits.every_s) if waits else left_s)
-            except TimeoutError:
-                if waits is None or not waits.seen():
-                    continue
-                waits = None
-                give_up_ns = clock.now_ns() + round(_REPORT_TIMEOUT_S * 1e9)
-                with contextlib.suppress(EOFError):  # it may have told all, and be gone
-                    speaker.write_line("stop")
-            else:
-                return line, waits is not ending
-    except EOFError as error:
-        raise _gone(speaker, error) from None
-    raise SamplerError(f"it told nothing for {_REPORT_TIMEOUT_S:g} s after the window")
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a sampler was asked for, by which it is understood."""
@@ -170,6 +113,83 @@ class Told:
     """The first moment of each container, as it was read."""
     start_ns: int
     """When it began, in its host's CLOCK_MONOTONIC."""
+    report: dict[str, Any]
+    """What else it told."""
+    used_ns: int = 0
+    """CPU time of this process at the window's beginning."""
+
+
+class Talk:
+    """The conversation with a sampler, which has one window. SamplerError where it fails."""
+
+    def __init__(self, speaker: Speaker, asked: Asked, clock: Clock) -> None:
+        self._speaker, self._asked, self._clock = speaker, asked, clock
+        try:
+            self.ready = _understood(speaker.read_line(_READY_TIMEOUT_S), "ready")
+        except (EOFError, TimeoutError) as error:
+            raise self._gone(error) from None
+
+    def window(self, begin: str, start_ns: int, duration_ns: int, ending: Ending | None) -> Told:
+        """What it tells of the window that ``begin`` has it begin, at ``start_ns`` of our clock."""
+        with _uncollected():
+            try:
+                self._speaker.write_line(f"{begin} {duration_ns}")
+            except EOFError as error:
+                raise self._gone(error) from None
+            self._clock.sleep_ns(start_ns - self._clock.now_ns())
+            used_ns = time.process_time_ns()
+            line, stopped = self._awaited(self._clock.now_ns() + duration_ns, ending)
+        report = _understood(line, "report")
+        del line
+        return replace(parsed(report, self.ready, self._asked, stopped=stopped), used_ns=used_ns)
+
+    def _awaited(self, over_ns: int, ending: Ending | None) -> tuple[str, bool]:
+        """(what it tells of the window that is over then, whether it was told to stop before)."""
+        clock, waits = self._clock, ending
+        give_up_ns = over_ns + round(_REPORT_TIMEOUT_S * 1e9)
+        try:
+            while (left_s := (give_up_ns - clock.now_ns()) / 1e9) > 0:
+                try:
+                    line = self._speaker.read_line(min(left_s, waits.every_s) if waits else left_s)
+                except TimeoutError:
+                    if waits is None or not waits.seen():
+                        continue
+                    waits = None
+                    give_up_ns = clock.now_ns() + round(_REPORT_TIMEOUT_S * 1e9)
+                    with contextlib.suppress(EOFError):  # it may have told all, and be gone
+                        self._speaker.write_line("stop")
+                else:
+                    return line, waits is not ending
+        except EOFError as error:
+            raise self._gone(error) from None
+        raise SamplerError(f"it told nothing for {_REPORT_TIMEOUT_S:g} s after the window")
+
+    def _gone(self, error: Exception) -> SamplerError:
+        """Why, in a line: the usage is told before it."""
+        return SamplerError((self._speaker.stderr().splitlines() or [str(error)])[-1])
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection of ours in the window: it would take CPU time of what is measured."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _understood(line: str, kind: str) -> dict[str, Any]:
+    """A message of the kind. SamplerError where the line is none."""
+    try:
+        said: dict[str, Any] = json.loads(line)
+        if said["probe"] != kind:
+            raise ValueError(f"it said {said['probe']}")
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise SamplerError(f"what it told cannot be read ({error})") from None
+    return said
 
 
 def parsed(
@@ -216,7 +236,7 @@ def _parsed(report: dict[str, Any], ready: dict[str, Any], asked: Asked) -> Told
     )
     first, last = (_host(asked.host, report[f"host_{edge}"]) for edge in ("first", "last"))
     window = Window(tuple(map(tuple, series)), first, last, cost)
-    return Told(window, tuple(firsts), _count(report["t_start_ns"]))
+    return Told(window, tuple(firsts), _count(report["t_start_ns"]), report)
 
 
 def _count(value: object) -> int:

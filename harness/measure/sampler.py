@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import math
 import os
 import platform
@@ -19,7 +18,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -29,24 +28,13 @@ from harness.engine.image import probe_binary
 from harness.errors import EngineError, MeasurementError
 from harness.host.counters import host_files
 from harness.measure.clock import SystemClock
-from harness.measure.sampled import (
-    READY_TIMEOUT_S,
-    Asked,
-    Ending,
-    SamplerError,
-    Window,
-    awaited,
-    hear,
-    options,
-    parsed,
-    say,
-    understood,
-)
+from harness.measure.sampled import Asked, Ending, SamplerError, Talk, Window, options
 
 _ROOM_MIB = 1 << 12
 """Its samples may take so much memory, of which it takes what they need: 270 MB an hour of one
 container."""
 _DEADLINE_S = 10_000_000
+"""The most that the probe takes: its input ends it, which is ours."""
 _LATE_NS = 5_000_000
 """Who was not woken from being told to begin until the beginning was kept from it; a start that is
 a moment away when it is told is none to keep."""
@@ -107,9 +95,7 @@ class Sampler:
     def __init__(
         self, readers: Sequence[Reader], cadence_hz: float, measured: frozenset[int] | None = None
     ) -> None:
-        self._clock = SystemClock()
         host, paths = host_files()
-        self._asked = Asked([one.version for one in readers], host)
         try:
             program = _program()
         except EngineError as error:
@@ -135,7 +121,8 @@ class Sampler:
                 "See `ulimit -n` and `ulimit -u`: so many files and processes it may have.",
             ) from None
         try:
-            self._ready = hear(self._process, READY_TIMEOUT_S, "ready")
+            asked = Asked([one.version for one in readers], host)
+            self._talk = Talk(self._process, asked, SystemClock())
         except SamplerError as error:
             self.close()
             raise _idle(error) from None
@@ -151,18 +138,9 @@ class Sampler:
         over, whatever the cadence, or where ``ending`` is seen. SamplerFailedError where the
         process does not see it through, or began later than it was told to.
         """
-        clock = self._clock
+        in_time = time.monotonic_ns() < start_ns
         try:
-            in_time = clock.now_ns() < start_ns
-            with _uncollected():
-                say(self._process, f"from {start_ns} {duration_ns}")
-                clock.sleep_ns(start_ns - clock.now_ns())
-                used_ns = time.process_time_ns()
-                over_ns = clock.now_ns() + duration_ns
-                line, stopped = awaited(self._process, over_ns, clock, ending)
-            report = understood(line, "report")
-            del line
-            told = parsed(report, self._ready, self._asked, stopped=stopped)
+            told = self._talk.window(f"from {start_ns}", start_ns, duration_ns, ending)
             late_ns = told.start_ns - start_ns
             if in_time and late_ns > _LATE_NS:  # a load may have begun before it
                 raise SamplerError(f"it began {late_ns / 1e6:.0f} ms late: others had the CPUs")
@@ -172,7 +150,7 @@ class Sampler:
         last_ns = self._process.heard_cpu_ns + window.cost.cpu_ns  # its process is one of ours
         return replace(
             window,
-            host_first=replace(window.host_first, harness_cpu_ns=used_ns),
+            host_first=replace(window.host_first, harness_cpu_ns=told.used_ns),
             host_last=replace(window.host_last, harness_cpu_ns=last_ns),
         )
 
@@ -187,18 +165,6 @@ class SamplerFailedError(MeasurementError):
 
 def _idle(error: SamplerError) -> SamplerFailedError:
     return SamplerFailedError(f"the sampler does not do its work: {error}.", "Try again.")
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """No garbage collection of ours in the window: it would take CPU time of what is measured."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 @functools.cache

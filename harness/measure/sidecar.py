@@ -24,19 +24,7 @@ from harness.host.counters import OF_EVERY_HOST
 from harness.measure.clock import Clock
 from harness.measure.conversation import TrialEndedError
 from harness.measure.observer import Watched
-from harness.measure.sampled import (
-    READY_TIMEOUT_S,
-    Asked,
-    Ending,
-    SamplerError,
-    Window,
-    awaited,
-    hear,
-    options,
-    parsed,
-    say,
-    understood,
-)
+from harness.measure.sampled import Asked, Ending, SamplerError, Talk, Window, options
 from harness.model import (
     EffectiveLimits,
     EngineFacts,
@@ -85,8 +73,9 @@ class Sidecar:
         self._mirror = tempfile.TemporaryDirectory(prefix="limitbench-")
         try:
             self._container.start()
-            self._ready = hear(self._container, READY_TIMEOUT_S, "ready")
-            self._paths = self._mirrored(self._ready)
+            asked = Asked([self._version] * len(self._ids), self._version)
+            self._talk = Talk(self._container, asked, clock)
+            self._paths = self._mirrored(self._talk.ready)
         except SamplerError as error:
             self.close()
             raise _idle(error) from None
@@ -120,16 +109,9 @@ class Sidecar:
             raise TrialEndedError(Outcome.FAILED, why.message.rstrip(".")) from None
 
     def _window(self, start_ns: int, duration_ns: int, ending: Ending | None) -> Window:
-        clock = self._clock
-        warmup_ns = max(0, start_ns - clock.now_ns())
-        say(self._container, f"go {warmup_ns} {duration_ns}")
-        clock.sleep_ns(start_ns - clock.now_ns())
-        over_ns = clock.now_ns() + duration_ns
-        line, stopped = awaited(self._container, over_ns, clock, ending)
-        report = understood(line, "report")
-        asked = Asked([self._version] * len(self._ids), self._version)
-        told = parsed(report, self._ready, asked, stopped=stopped)
-        self._paths = self._mirrored(report)
+        warmup_ns = max(0, start_ns - self._clock.now_ns())
+        told = self._talk.window(f"go {warmup_ns}", start_ns, duration_ns, ending)
+        self._paths = self._mirrored(told.report)
         self.absent = [
             self._version.absent(samples[0], _unread(self._version, first), paths.absent)
             for samples, first, paths in zip(

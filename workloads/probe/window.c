@@ -110,7 +110,6 @@ static void map_pool(uint64_t bytes)
 /* What a moment of each kind takes of one container: the first that is there, as they are alike. */
 static void measure_moments(const struct watch *watch, uint64_t each[EDGE + 1])
 {
-    const uint64_t gone = sizeof(struct moment) + sizeof(int32_t);
     memset(each, 0, (EDGE + 1) * sizeof *each);
     for (size_t container = 0; container < watch->containers; container++) {
         map_pool(most_bytes(watch->files + container, EDGE));
@@ -120,7 +119,7 @@ static void measure_moments(const struct watch *watch, uint64_t each[EDGE + 1])
             each[kind] = pooled;
         }
         munmap(pool, pool_bytes);
-        if (each[TICK] > watch->files[container].ticks * sizeof(int32_t) + gone)
+        if (each[TICK] > sizeof(struct moment) + watch->files[container].ticks * sizeof(int32_t))
             return;
     }
 }
