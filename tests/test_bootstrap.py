@@ -22,6 +22,8 @@ PYTHON = """#!/bin/sh
 case $* in
     -c*version_info*) exit "${OLD:-0}" ;;
     -c*ensurepip*) exit "${NO_VENV:-0}" ;;
+    */engine_ahead.py?wanted*) exit "${ENGINE_WANTED:-1}" ;;
+    */engine_ahead.py?install*) echo "$*" "$PPID" >"$LOG.engine"; exit 0 ;;
 esac
 echo "$*" >>"$LOG"
 sleep "${SLOW:-0}"
@@ -103,6 +105,26 @@ def test_the_first_call_sets_up_and_later_calls_only_run(checkout: Checkout) -> 
     later = checkout.bench("sweep")
     assert (later.returncode, later.stdout, later.stderr) == (0, "<sweep>", "")
     assert checkout.steps() == []
+
+
+def test_an_engine_that_is_wanted_is_installed_meanwhile(checkout: Checkout) -> None:
+    begun = checkout.bench("x", ENGINE_WANTED="0")
+    assert begun.stdout == "<x>", begun.stderr
+    # what runs beside it is told whose end is its own: that of ./bench and of what it becomes
+    *told, parent = Path(f"{checkout.log}.engine").read_text().split()
+    assert told[-2:] == ["install", parent]
+    assert checkout.steps() == [VENV, LOCK, PACKAGE]
+    checkout.bench("x", ENGINE_WANTED="4")  # only once
+    assert checkout.steps() == []
+
+
+@pytest.mark.parametrize("code", ["4", "130"])
+def test_an_engine_that_was_not_wanted_ends_it_before_anything_is_made(
+    checkout: Checkout, code: str
+) -> None:
+    refused = checkout.bench("sweep", ENGINE_WANTED=code)
+    assert refused.returncode == int(code)
+    assert not (checkout.path / ".venv").exists()
 
 
 def test_called_through_symlinks_from_elsewhere(checkout: Checkout, tmp_path: Path) -> None:

@@ -71,17 +71,12 @@ def have_dockerd(
 
     ``root`` is where Debian is.
     """
-    policy = _policy()
+    _policy()  # one that is not known is told, needed or not
+    _wait_for_others(say, root)  # first: dpkg has dockerd in its place before what that runs
     found = find_tool("dockerd")
     if found is not None:
         return found
-    refusal = obstacle() or _refusal(policy, ask)
-    if refusal:
-        raise EngineError(
-            f"no engine can be started: {refusal}.",
-            f"Install Docker (on Debian or Ubuntu: apt-get install {PACKAGE}, or set "
-            "BENCH_INSTALL_ENGINE=auto), or name an engine with --engine-host.",
-        )
+    require_consent(ask)
     _install(say, root)
     found = find_tool("dockerd")
     if found is None:
@@ -90,6 +85,17 @@ def have_dockerd(
             "Add its folder (/usr/sbin) to PATH.",
         )
     return found
+
+
+def require_consent(ask: Callable[[str], bool] | None) -> None:
+    """EngineError where no dockerd may be installed here. ``ask`` as for ``have_dockerd``."""
+    refusal = obstacle() or _refusal(_policy(), ask)
+    if refusal:
+        raise EngineError(
+            f"no engine can be started: {refusal}.",
+            f"Install Docker (on Debian or Ubuntu: apt-get install {PACKAGE}, or set "
+            "BENCH_INSTALL_ENGINE=auto), or name an engine with --engine-host.",
+        )
 
 
 def _refusal(policy: Policy, ask: Callable[[str], bool] | None) -> str:
@@ -116,30 +122,48 @@ def _search_path() -> str:
     return os.pathsep.join([*folders, *(sbin for sbin in beside if sbin not in folders)])
 
 
-def _install(say: Callable[[str], None], root: Path) -> None:
-    # The lock is on a folder that every Debian has: nothing is left behind.
+@contextlib.contextmanager
+def _lock(root: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """One process installs at a time; the next is told what it waits for."""
+    # It is on a folder that every Debian has: nothing is left behind.
     lock = os.open((root / _POLICY).parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if find_tool("dockerd") is not None:  # another process was quicker
-            return
-        say(f"dockerd is not installed: installing the package {PACKAGE} with apt-get.")
         try:
-            _apt(["update"], _UPDATE_TIMEOUT_S)
-        except EngineError as error:  # one source of many may be down
-            say(f"{error.message} Going on with the package lists that are there.")
-        with _services_kept_off(root):
-            # --no-remove: docker.io would else drive out a containerd.io that others need.
-            _apt(["install", "--yes", "--no-remove", "--no-install-recommends", PACKAGE],
-                 _INSTALL_TIMEOUT_S)  # fmt: skip
-        say(f"Installed {PACKAGE}; its own service stays off.")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting for {PACKAGE}, which another process is installing.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _wait_for_others(say: Callable[[str], None], root: Path) -> None:
+    # Where the folder cannot be opened, nobody installs into it.
+    with contextlib.suppress(OSError), _lock(root, say):
+        pass
+
+
+def _install(say: Callable[[str], None], root: Path) -> None:
+    try:
+        with _lock(root, say):
+            if find_tool("dockerd") is not None:  # another process was quicker
+                return
+            say(f"dockerd is not installed: installing the package {PACKAGE} with apt-get.")
+            try:
+                _apt(["update"], _UPDATE_TIMEOUT_S)
+            except EngineError as error:  # one source of many may be down
+                say(f"{error.message} Going on with the package lists that are there.")
+            with _services_kept_off(root):
+                # --no-remove: docker.io would else drive out a containerd.io that others need.
+                _apt(["install", "--yes", "--no-remove", "--no-install-recommends", PACKAGE],
+                     _INSTALL_TIMEOUT_S)  # fmt: skip
+            say(f"Installed {PACKAGE}; its own service stays off.")
     except OSError as error:
         raise EngineError(
             f"{PACKAGE} cannot be installed: {error.filename}: {error.strerror}.",
             "Install Docker yourself, or name an engine with --engine-host.",
         ) from error
-    finally:
-        os.close(lock)
 
 
 def _apt(arguments: Sequence[str], timeout_s: float) -> None:

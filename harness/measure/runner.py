@@ -61,7 +61,6 @@ _log = logging.getLogger(__name__)
 DEADLINE_MARGIN_S = 15.0
 ENGINE_BACK_S = 60.0
 """A service manager starts a Docker that ended anew within seconds, many containers take longer."""
-STOP_GRACE_NS = 20_000_000
 END_SEEN_S = 0.004
 """So soon the end of a load is seen that ends by itself: what comes after it is in its window."""
 EVENT_LATE_NS = 200_000_000
@@ -410,10 +409,6 @@ class _Trial:
             if self._ends_by_itself:
                 for talk in self._talks:
                     talk.await_end()
-            else:
-                # The workload's window begins when "go" has come through, so it ends a little
-                # after ours; a "stop" that overtook its end would cut it short.
-                where.clock.sleep_ns(STOP_GRACE_NS)
             # Before "stop": with the workload its cgroup goes, and every counter in it.
             self._replace_containers(
                 memory_last=observer.memory(),

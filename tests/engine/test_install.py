@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +104,25 @@ def test_a_person_who_says_yes(debian: Path, monkeypatch: pytest.MonkeyPatch, po
     assert install.have_dockerd(lambda _: None, ask, root=debian)
     assert len(asked) == 1
     assert "docker.io" in asked[0]
+
+
+def test_one_that_is_being_installed_is_waited_for(
+    debian: Path, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_INSTALL_ENGINE", "auto")
+    # dpkg has dockerd in its place long before what dockerd runs
+    program("dockerd", "#!/bin/sh\n")
+    lock = os.open(debian / "usr" / "sbin", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        os.close(lock)  # the other one is done
+
+    assert install.have_dockerd(say, pytest.fail, root=debian) == install.find_tool("dockerd")
+    assert said == ["Waiting for docker.io, which another process is installing."]
+    assert not (debian / "apt.log").exists()
 
 
 @pytest.mark.parametrize("then", ["echo 'E: Unable to locate it' >&2; echo done; exit 100",

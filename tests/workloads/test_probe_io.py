@@ -210,6 +210,13 @@ def test_early_stop_is_not_complete(probe: Path, tmp_path: Path) -> None:
             assert io.end()[0] == 0
 
 
+def test_a_stop_that_overtakes_the_window_s_end_waits_for_it(probe: Path, tmp_path: Path) -> None:
+    with loading(probe, tmp_path, "--rate", "1000") as io:
+        io.tell(f"go 0 {80 * MS}\nstop")
+        report = io.hear()
+    assert (report["complete"], report["offered"]) == (True, 80)
+
+
 def test_end_of_input_before_go(probe: Path, tmp_path: Path) -> None:
     with loading(probe, tmp_path) as io:
         assert io.end() == (3, "")

@@ -336,7 +336,7 @@ static void go_on(void)
             struct connection *one = found[i].data.ptr;
             if (one == &input) {
                 read_stop(-1);
-                load.stop_ns = clock_ns(CLOCK_MONOTONIC);
+                load.stop_ns = stop_at(load.end_ns, 0);
                 until_ns = load.stop_ns + DRAIN_NS;
                 epoll_ctl(load.epoll, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
             } else if (one == &timer) {

@@ -215,6 +215,24 @@ bool read_stop(int other)
     return heard != ANOTHER;
 }
 
+static const uint64_t go_takes_ns = 100 * NS_PER_MS; /* on a host that is no worse than busy */
+
+uint64_t stop_at(uint64_t end_ns, uint64_t after_ns)
+{
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    return now + go_takes_ns < end_ns || now >= end_ns + after_ns ? now : end_ns + after_ns;
+}
+
+uint64_t await_stop(uint64_t end_ns, uint64_t after_ns)
+{
+    read_stop(-1);
+    uint64_t at_ns = stop_at(end_ns, after_ns);
+    struct timespec at = {.tv_sec = (time_t)(at_ns / NS_PER_S), .tv_nsec = (long)(at_ns % NS_PER_S)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+        ;
+    return at_ns;
+}
+
 void flush_output(void)
 {
     if (fflush(stdout) != 0)

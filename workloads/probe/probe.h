@@ -24,6 +24,7 @@
 #define VERSION 1 /* of the protocol and of the reports */
 
 #define NS_PER_US UINT64_C(1000)
+#define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
 
 enum {
@@ -88,6 +89,15 @@ bool read_begin(uint64_t *start_ns, uint64_t *duration_ns);
 /* Waits for "stop", or for the end of input, which means the same once there is a load: true.
  * False where the other descriptor (-1: none) can be read or has ended before that. */
 bool read_stop(int other);
+
+/* When a "stop" of now is to end a load whose window ends at end_ns. Whoever measures says "stop" at
+ * the end of a window of his own, which began when he said "go" and we had not heard it: so one that
+ * comes a little before our end, or close behind it, ends the load after_ns after it. Another ends
+ * it at once. */
+uint64_t stop_at(uint64_t end_ns, uint64_t after_ns);
+
+/* Waits for "stop", and then until what stop_at says. */
+uint64_t await_stop(uint64_t end_ns, uint64_t after_ns);
 
 void flush_output(void);
 
