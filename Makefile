@@ -23,7 +23,8 @@ lint: setup ## lint and types
 check: lint ## lint, types and the fast tests: a minute and a half, no engine
 	$(PYTHON_ENV) -m pytest -q -m "not engine and not slow"
 
-# What measures has the host to itself; the rest shares its CPUs. What failed is run once more, last
+# What measures has the host to itself; the rest shares its CPUs: first what is without containers,
+# then what mostly waits for them, each of its workers with an engine of its own. What failed is run once more, last
 # and alone: of 800 tests that measure, a host that stalls for a second fails one. Both are shown,
 # and who fails twice has failed (docs/decisions/050).
 AGAIN = { [ $$? -eq 1 ] && echo "=== what failed, once more ===" && \
@@ -33,7 +34,8 @@ test: setup ## all tests, real containers included
 	@rm -rf .pytest_cache/v/cache/lastfailed
 	$(PYTHON_ENV) -m pytest -q -m "not engine and not alone" --numprocesses=logical \
 		--dist=worksteal || $(AGAIN)
-	$(PYTHON_ENV) -m pytest -m "engine or alone" || $(AGAIN)
+	$(PYTHON_ENV) -m pytest -q -m beside tests/docker --numprocesses=4 --dist=worksteal || $(AGAIN)
+	$(PYTHON_ENV) -m pytest -m "(engine or alone) and not beside" || $(AGAIN)
 
 # SUITE=forky: another Debian, with another kernel, engine and runtime. ALL=1: every such test.
 SUITE ?= bookworm

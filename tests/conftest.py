@@ -7,6 +7,7 @@ is skipped only where there is none and no means to get one, which is said loudl
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import EngineError
+from tests.worlds import WORKER, own_engine, own_lock
 
 if TYPE_CHECKING:
     from harness.engine.connect import Connection
@@ -46,26 +48,32 @@ def engine_connection(pytestconfig: pytest.Config) -> Iterator[Connection]:
     """The engine that `bench sweep` would use; one that this session started ends with it."""
     # Here, so that sessions without such tests do not load docker.
     from harness.engine import daemon  # noqa: PLC0415
-    from harness.engine.connect import find_engine, obtain_engine  # noqa: PLC0415
+    from harness.engine.connect import find_engine, obtain_engine, start_private  # noqa: PLC0415
     from harness.engine.docker_engine import DockerEngine  # noqa: PLC0415
 
     def say(text: str) -> None:
+        if WORKER:  # its output goes nowhere
+            return
         with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             pytestconfig.pluginmanager.getplugin("terminalreporter").write_line(f"\n{text}")
 
-    try:
-        found = find_engine(None)
-        connection = found or obtain_engine(None, say)
-    except EngineError as error:
-        if may_be_skipped():
-            pytestconfig.stash[NO_ENGINE] = str(error)
-            pytest.skip(f"no engine: {error}")
-        raise
-    if connection.private:
-        DockerEngine(connection).remove_all(None)  # what a crash may have left in it
-    yield connection
-    if found is None and connection.private:
-        daemon.stop()
+    with contextlib.ExitStack() as ours:
+        try:
+            if WORKER:
+                own_lock()
+                ours.enter_context(own_engine(lambda: start_private(say)))
+            found = find_engine(None)
+            connection = found or obtain_engine(None, say)
+        except EngineError as error:
+            if may_be_skipped():
+                pytestconfig.stash[NO_ENGINE] = str(error)
+                pytest.skip(f"no engine: {error}")
+            raise
+        if connection.private:
+            DockerEngine(connection).remove_all(None)  # what a crash may have left in it
+        yield connection
+        if found is None and connection.private:
+            daemon.stop()
 
 
 def may_be_skipped() -> bool:

@@ -193,6 +193,14 @@ def test_tests_mirror_the_rooms() -> None:
     assert folders <= ROOMS | OTHER_TESTS
 
 
+def test_what_may_run_beside_others_stands_where_make_test_looks_for_it() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert "-m beside tests/docker " in makefile
+    marked = {path for path in TESTS if "mark.beside" in path.read_text()} - {Path(__file__)}
+    assert marked
+    assert all(path.is_relative_to(ROOT / "tests" / "docker") for path in marked)
+
+
 def test_no_test_module_imports_another() -> None:
     for path in TESTS:
         for node in ast.walk(ast.parse(path.read_text())):

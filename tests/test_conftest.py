@@ -22,6 +22,7 @@ def test_without_an_engine_or_the_means_to_get_one(
         "DOCKER_HOST": f"unix://{tmp_path}/docker.sock",
         "BENCH_ENGINE_DIR": str(tmp_path),
         "BENCH_REQUIRE_ENGINE": required,
+        "PYTEST_XDIST_WORKER": "",
     }
     session = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/docker"],

@@ -20,8 +20,7 @@ FOLDER = "/kept"
 def _is_a_process(lab: Laboratory) -> Finding:
     box = lab.create("sleep", "60").start()
     pid = box.pid
-    words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
-    seen, inside = words[:1] == [b"/hand"], box.execute("see").output
+    seen, inside = kernel.runs(box, "/hand"), box.execute("see").output
     in_cgroup = box.id in kernel.proc(box, "cgroup")
     own = Path("/proc", str(pid), "ns/pid").readlink() != Path("/proc/self/ns/pid").readlink()
     return decided(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from harness import cgroup, limits
@@ -9,6 +10,8 @@ from harness.claims.claim import NotExercisableError
 from harness.engine.laboratory import Box
 from harness.errors import MeasurementError
 from harness.model import KernelLimits, MemoryCounters, Sample
+
+_BECOMES_S, _LOOK_S = 5.0, 0.02
 
 
 def paths_of(box: Box) -> cgroup.CgroupPaths:
@@ -98,3 +101,17 @@ def cpus_allowed(box: Box) -> frozenset[int]:
 def proc(box: Box, name: str) -> str:
     """A file of its first process in the host's /proc (``status``, ``cgroup``, …)."""
     return (Path("/proc") / str(box.pid) / name).read_text()
+
+
+def runs(box: Box, program: str) -> bool:
+    """Whether the host's /proc shows its first process as this program, now or in a moment.
+
+    The engine's start returns when the runtime's process is told to become the program (runc's
+    exec.fifo), which on a busy host is some time before it is.
+    """
+    until = time.monotonic() + _BECOMES_S
+    while not (seen := proc(box, "cmdline").split("\0", 1)[0] == program):
+        if time.monotonic() > until:
+            break
+        time.sleep(_LOOK_S)
+    return seen

@@ -12,7 +12,7 @@ import pytest
 from harness.engine.connect import Connection
 from tests.docker.command import BENCH, bench_env, wait_for_trials
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 LONG = ("sweep", "cpu", "--values", "0.5", "--quick", "--repeats", "100")
 

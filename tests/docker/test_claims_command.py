@@ -19,7 +19,7 @@ from harness.store import claims
 from tests.docker.command import BENCH, bench_env
 from tests.docker.leftovers import ours
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.slow]
 
 QUICK = ("container-is-a-process", "pause-freezes")
 MAKES = """\

@@ -38,7 +38,7 @@ from harness.plan.axes import Options
 from tests.docker.measuring import execute
 from tests.docker.scripts import needs, shell
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 MIB = 1 << 20
 SYS_NICE = 1 << 23

@@ -27,6 +27,7 @@ from tests.docker.measuring import execute
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.beside,
     pytest.mark.skipif(os.geteuid() != 0, reason="a private engine takes root"),
 ]
 

@@ -30,7 +30,7 @@ from tests.docker.command import BENCH, bench_env, wait_for_trials
 from tests.docker.leftovers import ours
 from tests.docker.measuring import execute
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.slow]
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="a private engine takes root")
 

@@ -31,6 +31,7 @@ def find(
     )  # fmt: skip
 
 
+@pytest.mark.beside
 def test_a_known_need_of_memory_is_found_to_a_mib_also_after_a_kill(
     engine_connection: Connection, tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def assert_a_killed_check_goes_on_to_its_verdict(
     assert "still does (no-kill: 6 of 6 trials held)" in still.stdout
 
 
+@pytest.mark.beside
 def test_no_limit_will_do_below_the_need_and_bad_ranges_are_one_line(
     engine_connection: Connection, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ from tests.fleet.places import until
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.beside,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="private engines and namespaces take root"),
 ]

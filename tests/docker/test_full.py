@@ -18,6 +18,7 @@ from tests.docker.leftovers import ours
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.beside,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root"),
 ]

@@ -17,7 +17,7 @@ from tests.docker.leftovers import ours
 from tests.docker.measuring import execute
 from tests.docker.scripts import needs, shell
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.slow]
 
 MIB = 1 << 20
 MOST_GROWTH_BYTES = 200 * MIB

@@ -18,7 +18,7 @@ from harness.store import runs
 from tests.docker.command import BENCH, bench_env
 from tests.docker.scripts import needs
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 WORKLOAD = """
 command = ["busybox", "sh", "-c", "echo on; while :; do :; done"]

@@ -19,7 +19,7 @@ from harness.engine.connect import Connection, find_engine, start_private
 from tests.docker.command import BENCH, bench_env, wait_for_trials
 from tests.docker.leftovers import ours
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.slow]
 
 SWEEP = ("sweep", "cpu", "--values", "0.5", "--duration", "0.5")
 HOLDS = """\

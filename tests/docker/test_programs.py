@@ -48,6 +48,7 @@ def test_a_program_that_forks_is_counted_whole(engine: DockerEngine) -> None:
     assert abs(found.error("cpus=0.5")) <= CPU_TOLERANCE
 
 
+@pytest.mark.beside
 @pytest.mark.parametrize(
     ("program", "outcome", "reason"),
     [

@@ -21,7 +21,7 @@ from tests.docker.command import BENCH, bench_env, wait_for_trials
 from tests.docker.leftovers import ours
 from tests.runs import stored
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 SWEEP = ("--sweep", "cpu", "--values", "0.25", "--duration", "0.5", "--repeats", "5")

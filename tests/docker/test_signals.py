@@ -19,7 +19,7 @@ from tests.docker.command import BENCH, bench_env, wait_for_trials
 from tests.docker.leftovers import ours
 from tests.docker.slowed import slowed
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.slow]
 
 SHORT = ("sweep", "cpu", "--values", "0.5,1", "--duration", "0.5", "--warmup", "0.1")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

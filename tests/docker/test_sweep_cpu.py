@@ -99,6 +99,7 @@ class Unattachable:
         raise docker.errors.APIError("500 Server Error", explanation="no such runtime")
 
 
+@pytest.mark.beside
 def test_a_container_that_cannot_be_attached_does_not_stay(engine_connection: Connection) -> None:
     engine = DockerEngine(
         dataclasses.replace(engine_connection, api=Unattachable(engine_connection.api))
@@ -146,6 +147,7 @@ def test_a_quota_five_percent_off_is_found_by_its_numbers_and_by_the_read_back(
     assert found.error("cpus=0.5") == pytest.approx(0.05, abs=0.01)
 
 
+@pytest.mark.beside
 def test_the_wrong_containers_cgroup_is_rejected(engine: DockerEngine) -> None:
     idle = engine.create(
         name="limitbench-test-idle", run="test-idle", spec=ContainerSpec(limits=Limits()),
@@ -169,6 +171,7 @@ def test_the_wrong_containers_cgroup_is_rejected(engine: DockerEngine) -> None:
     assert found.status("cpus=0.5") is Status.INCONCLUSIVE
 
 
+@pytest.mark.beside
 def test_a_limit_that_the_engine_refuses_is_a_trial_that_did_not_start(
     engine_connection: Connection,
 ) -> None:
@@ -186,6 +189,7 @@ def test_a_limit_that_the_engine_refuses_is_a_trial_that_did_not_start(
     assert "range of cpus" in (found.records[0].failure or "").lower()
 
 
+@pytest.mark.beside
 @pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -211,6 +215,7 @@ def test_an_interrupt_keeps_finished_trials_and_leaves_no_container(
     assert ours(engine_connection) == []
 
 
+@pytest.mark.beside
 def test_the_workload_ends_by_itself_where_the_harness_is_killed(
     engine_connection: Connection, tmp_path: Path
 ) -> None:

@@ -135,6 +135,7 @@ def test_swapped_shares_are_found_by_the_ratio_and_by_the_read_back(
 # --- memory ------------------------------------------------------------------------------------
 
 
+@pytest.mark.beside
 def test_a_growing_workload_is_killed_just_below_its_limit(engine: DockerEngine) -> None:
     found = execute(engine, "memory", Options(values="16m,64m,256m", repeats=5))
     for point in ("memory=16m", "memory=64m", "memory=256m"):
@@ -146,6 +147,7 @@ def test_a_growing_workload_is_killed_just_below_its_limit(engine: DockerEngine)
         assert record.containers[0].exit_code == 0
 
 
+@pytest.mark.beside
 def test_the_least_memory_is_met_unless_the_runtime_itself_found_no_room(
     engine: DockerEngine,
 ) -> None:
@@ -170,6 +172,7 @@ def test_the_least_memory_is_met_unless_the_runtime_itself_found_no_room(
             assert found.status(point, "oom_killed") is not Status.DEVIATES
 
 
+@pytest.mark.beside
 def test_page_cache_gives_way_and_tmpfs_does_not(engine: DockerEngine) -> None:
     found = execute(engine, "memory", Options(values="16m@file,16m@tmpfs", repeats=3))
     assert found.outcomes("memory=16m file") == [Outcome.COMPLETED] * 3
@@ -183,6 +186,7 @@ def one_point(spec: ContainerSpec) -> Iterable[Point]:
     return [Point(id="p", axis="file", value="p", containers=(spec,))]
 
 
+@pytest.mark.beside
 def test_a_killed_pid_1_is_an_outcome_too(engine: DockerEngine) -> None:
     grower = Growth(target_bytes=64 * MIB, victim="self")
     spec = ContainerSpec(
@@ -195,12 +199,14 @@ def test_a_killed_pid_1_is_an_outcome_too(engine: DockerEngine) -> None:
     assert "OOM-killed" in (found.records[0].failure or "")
 
 
+@pytest.mark.beside
 def test_a_reservation_is_no_cap(engine: DockerEngine) -> None:
     found = execute(engine, "reservation", Options(values="16m", repeats=3))
     assert found.outcomes("reservation=16m") == [Outcome.COMPLETED] * 3
     assert found.metric("reservation=16m", "reached_bytes") >= 2 * 16 * MIB
 
 
+@pytest.mark.beside
 def test_memory_and_swap_together(engine: DockerEngine, swap: int) -> None:
     found = execute(engine, "swap", Options(values="64m,96m,unset,-1", repeats=3))
     for point in ("memory-swap=64m", "memory-swap=96m", "memory-swap=unset"):
@@ -226,6 +232,7 @@ class NoSwapLimit(DockerEngine):
         )
 
 
+@pytest.mark.beside
 def test_a_missing_swap_limit_is_found(engine_connection: Connection, swap: int) -> None:
     found = execute(NoSwapLimit(engine_connection), "swap", Options(values="64m", repeats=5))
     verdict = found.verdict("memory-swap=64m", "reached_bytes")
@@ -317,6 +324,7 @@ def test_a_tighter_quota_above_is_what_the_law_promises(above: Above) -> None:
         assert abs(larger.error("cpus=1")) <= CPU_TOLERANCE
 
 
+@pytest.mark.beside
 def test_a_cap_of_swap_above_is_where_the_law_lets_it_end(above: Above, swap: int) -> None:
     half, whole = f"{32 * MIB}", f"{64 * MIB}"
     if above.paths.version == 1:

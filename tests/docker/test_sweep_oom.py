@@ -20,7 +20,7 @@ from harness.model import ContainerSpec, Growth, Limits, Outcome, Point, Status
 from harness.plan.axes import Options
 from tests.docker.measuring import execute
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 MIB = 1 << 20
 

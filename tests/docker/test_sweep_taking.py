@@ -15,7 +15,7 @@ from harness.model import SCRATCH, ContainerSpec, Status
 from harness.plan.axes import Options
 from tests.docker.measuring import Measured, execute
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 
 @pytest.fixture

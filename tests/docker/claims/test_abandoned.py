@@ -16,7 +16,7 @@ from harness.engine.leftovers import PROCESS_LABEL
 from harness.engine.shelf import Shelf
 from harness.store import writer
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 RUN = "tried-abandoned"
 

@@ -22,7 +22,7 @@ from tests.docker.claims.trying import (
     turned,
 )
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", binds.CLAIMS, ids=lambda claim: claim.id)
 VOLUME = [{"Type": "volume", "Target": "/data"}]
 

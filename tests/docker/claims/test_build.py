@@ -15,7 +15,7 @@ from harness.engine.laboratory import Laboratory
 from harness.engine.shelf import Built, Image
 from tests.docker.claims.trying import Break, as_expected, laboratory, turned
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", build.CLAIMS, ids=lambda claim: claim.id)
 
 

@@ -22,7 +22,7 @@ from tests.docker.claims.trying import (
     typing_otherwise,
 )
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", ended.CLAIMS, ids=lambda claim: claim.id)
 
 

@@ -17,7 +17,7 @@ from harness.engine.shelf import Built
 from harness.errors import EngineRefusedError
 from tests.docker.claims.trying import Break, as_expected, boxes, laboratory, turned
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 ALL = (*images.CLAIMS, *removal.CLAIMS)
 CLAIMS = pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.id)
 

@@ -12,7 +12,7 @@ from harness.engine.connect import Connection
 from harness.engine.laboratory import Box
 from tests.docker.claims.trying import Break, as_expected, boxes, laboratory, turned
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", kill.CLAIMS, ids=lambda claim: claim.id)
 
 

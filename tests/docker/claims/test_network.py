@@ -12,7 +12,7 @@ from harness.engine.connect import Connection
 from harness.engine.laboratory import Box, Laboratory
 from tests.docker.claims.trying import Break, as_expected, asked, laboratory, turned
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", network.CLAIMS, ids=lambda claim: claim.id)
 
 

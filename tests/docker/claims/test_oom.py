@@ -13,7 +13,7 @@ from harness.engine.connect import Connection
 from harness.engine.laboratory import WAIT_S, Box, Laboratory
 from tests.docker.claims.trying import Break, as_expected, asked, boxes, laboratory, turned
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", oom.CLAIMS, ids=lambda claim: claim.id)
 
 

@@ -14,7 +14,7 @@ from harness.engine.laboratory import Ended, Laboratory
 from harness.engine.shelf import Shelf
 from tests.docker.claims.trying import Break, as_expected, laboratory, turned
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", registry.CLAIMS, ids=lambda claim: claim.id)
 
 Pull = Callable[..., None]

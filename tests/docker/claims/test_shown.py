@@ -21,7 +21,7 @@ from tests.docker.claims.trying import (
     typing_otherwise,
 )
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", shown.CLAIMS, ids=lambda claim: claim.id)
 
 

@@ -13,7 +13,7 @@ from harness.engine.laboratory import Box
 from harness.errors import EngineRefusedError
 from tests.docker.claims.trying import Break, as_expected, asked, boxes, laboratory, turned
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", stop.CLAIMS, ids=lambda claim: claim.id)
 
 

@@ -21,7 +21,7 @@ from tests.docker.claims.trying import (
     turned,
 )
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", swap_claims.CLAIMS, ids=lambda claim: claim.id)
 
 

@@ -10,7 +10,7 @@ from harness.engine.connect import Connection
 from harness.engine.laboratory import Laboratory
 from tests.docker.claims.trying import Break, as_expected, asked, laboratory, turned
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", tmpfs.CLAIMS, ids=lambda claim: claim.id)
 
 NEEDS_SWAP = {"tmpfs-is-never-swapped"}

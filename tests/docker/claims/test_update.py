@@ -20,7 +20,7 @@ from tests.docker.claims.trying import (
     turned,
 )
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 CLAIMS = pytest.mark.parametrize("claim", update.CLAIMS, ids=lambda claim: claim.id)
 
 

@@ -21,7 +21,10 @@ from harness.engine.connect import Connection
 from harness.engine.docker_engine import DockerEngine
 from harness.engine.laboratory import Box, Laboratory
 from harness.model import ClaimVerdict, ContainerSpec, Finding, Limits
+from tests.worlds import WORKER
 
+RUN = f"tried{WORKER}"
+"""Cgroups are the host's, whatever the engine."""
 OPEN_AGAIN, OPEN_WAIT_S = 2, 15.0
 Break = Callable[[Laboratory], None]
 """Changes a laboratory in place: by ``asked``, ``told`` or by replacing a method of it."""
@@ -30,17 +33,17 @@ Break = Callable[[Laboratory], None]
 @contextmanager
 def laboratory(connection: Connection) -> Iterator[Laboratory]:
     """One for a test. Afterwards nothing of it is left on the engine."""
-    with DockerEngine(connection).laboratory(run="tried") as lab:
+    with DockerEngine(connection).laboratory(run=RUN) as lab:
         yield lab
-    left = connection.api.containers(all=True, filters={"label": "org.limitbench.run=tried"})
+    left = connection.api.containers(all=True, filters={"label": f"org.limitbench.run={RUN}"})
     assert left == []
-    assert connection.api.images(filters={"reference": "limitbench-claims:tried-*"}) == []
-    assert cgroup.everywhere("/limitbench_claims_tried") == []
+    assert connection.api.images(filters={"reference": f"limitbench-claims:{RUN}-*"}) == []
+    assert cgroup.everywhere(f"/limitbench_claims_{RUN}") == []
 
-    volumes = connection.api.volumes(filters={"label": "org.limitbench.run=tried"})
+    volumes = connection.api.volumes(filters={"label": f"org.limitbench.run={RUN}"})
     assert not volumes["Volumes"]
 
-    ours = {"label": "org.limitbench.run=tried"}
+    ours = {"label": f"org.limitbench.run={RUN}"}
     assert connection.api.images(all=True, filters=ours) == []
 
 
