@@ -104,6 +104,8 @@ def _start(bare: Path) -> dict[str, float]:
         environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
             "PIP_CERT": "/etc/ssl/certs/ca-certificates.crt",
+            # Not that of an engine of this host, whose process is seen from there.
+            "BENCH_ENGINE_DIR": "/var/lib/limitbench/bare",
         }  # fmt: skip
         return _timed(["unshare", "--mount", "sh", "-c", _INSIDE, "sh", made, str(bare)],
                       environment)  # fmt: skip
