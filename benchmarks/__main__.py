@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 from collections.abc import Callable, Mapping
 
 import click
@@ -70,6 +71,8 @@ CAMPAIGNS: Mapping[str, Callable[[Connection], str]] = {
 
 def main() -> None:
     """Measure the parts that are asked for, print the table and write RESULTS.md."""
+    # As on most hosts: else each command compiles what it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART",
                         help=f"{', '.join(PARTS)}: all of them by default; or "

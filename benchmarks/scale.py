@@ -341,7 +341,7 @@ def _many() -> list[Figure]:
     """A folder of 10,000 runs, as the commands see it: once read, and listed again."""
     source = ROOT / "results" / "sample-cpu"
     info = json.loads((source / "run.json").read_text())
-    del info["crc32"]
+    info.pop("crc32", None)
     lines = "".join((source / "trials.jsonl").read_text().splitlines(keepends=True)[:9])
     with tempfile.TemporaryDirectory(prefix="limitbench-many-") as folder:
         begin = datetime(2025, 1, 1, tzinfo=UTC)

@@ -32,6 +32,7 @@ MEASURE = {"ab", "audit", "calibrate", "find", "sweep"}
 """Commands that have an engine, or start one, whatever else they are told."""
 NO_ENGINE = {"--help", "--version", "--dry-run", "--engine-host"}
 NAMED = ("DOCKER_HOST", "DOCKER_CONTEXT", "BENCH_ENGINE_HOST")
+SETTINGS = (Path("bench.toml"), Path("pyproject.toml"))
 SOCKET = Path("/var/run/docker.sock")
 _PR_SET_PDEATHSIG = 1
 
@@ -45,6 +46,7 @@ def missing(command: Sequence[str]) -> bool:
         and command[0] in MEASURE
         and not asked & NO_ENGINE
         and not any(os.environ.get(name) for name in NAMED)
+        and not any("engine-host" in text for text in map(read, SETTINGS))
         and not SOCKET.exists()
         and not (contexts / "config.json").exists()
         and os.geteuid() == 0
@@ -52,6 +54,14 @@ def missing(command: Sequence[str]) -> bool:
         and install.find_tool("dockerd") is None
         and not install.obstacle()
     )
+
+
+def read(path: Path) -> str:
+    """Nothing where it cannot be read."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def wanted(command: Sequence[str]) -> int:

@@ -73,6 +73,10 @@ def test_where_there_may_be_an_engine_the_command_itself_decides(
         contexts.setenv("DOCKER_CONFIG", str(tmp_path))
         (tmp_path / "config.json").write_text("{}")
         assert not ahead.missing(["sweep"])
+    with monkeypatch.context() as settings:
+        settings.chdir(tmp_path)
+        (tmp_path / "bench.toml").write_text('[sweep]\nengine-host = "ssh://h"\n')
+        assert not ahead.missing(["sweep"])
     with monkeypatch.context() as rootless:
         rootless.setattr("os.geteuid", lambda: 1000)
         assert not ahead.missing(["sweep"])

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import logging.handlers
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +24,29 @@ _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _MOST_EARLY = 10_000
 
 _ours = logging.getLogger("harness")
-_early = logging.handlers.MemoryHandler(_MOST_EARLY, flushLevel=logging.CRITICAL + 1)
-"""What is logged before there is a folder for it."""
+
+
+class _Early(logging.Handler):
+    """What is logged before there is a folder for it.
+
+    Not logging.handlers.MemoryHandler: with sockets and pickle it takes a tenth of `bench --help`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records = deque[logging.LogRecord](maxlen=_MOST_EARLY)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it; of too many the last ones."""
+        self._records.append(record)
+
+    def hand_to(self, handler: logging.Handler) -> None:
+        """Once, in their order."""
+        while self._records:
+            handler.handle(self._records.popleft())
+
+
+_early = _Early()
 
 
 def with_verbose(command: click.Command) -> None:
@@ -73,9 +94,7 @@ def kept_in(folder: Path) -> Iterator[None]:
         yield
         return
     file.setFormatter(_FORM)
-    _early.setTarget(file)
-    _early.flush()
-    _early.setTarget(None)  # a file that is closed would be opened again
+    _early.hand_to(file)
     _ours.removeHandler(_early)
     _ours.addHandler(file)
     try:
