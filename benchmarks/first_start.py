@@ -49,7 +49,7 @@ trap 'exit 143' TERM
 _STEPS = {
     "set-up": r"^bench: done$",
     "engine": r"^Starting a private Docker engine",
-    "row": r"CPUs",
+    "row": r"^cpus=\S+: CPUs achieved",
     "table": r"^--cpus ",
 }
 """What is told → how its line begins. Seconds are from the command to that line."""
@@ -80,6 +80,7 @@ def _bare() -> Path:
     """The folder of the bare Debian."""
     folder = ROOT / ".cache" / f"bare-{SUITE}"
     if not folder.is_dir():
+        folder.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as made:
             subprocess.run(
                 ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",

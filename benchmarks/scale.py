@@ -331,7 +331,7 @@ def _small() -> Figure:
         lines = (sample / "trials.jsonl").read_text().splitlines(keepends=True)
         own = [line for line in lines if json.loads(line)["point_id"] in ids]
         (path / "trials.jsonl").write_text("".join(own))
-        took_s = statistics.median(_command_s("report", folder) for _ in range(TURNS))
+        took_s = statistics.median(_command_s("report", folder, sample.name) for _ in range(TURNS))
         size = (path / "report.html").stat().st_size / 2**20
     against = f"{len(ids)} points, {len(own)} trials"
     return Figure("bench report: time", against, took_s, 1.5, "s", f"{size:.1f} MiB of HTML")
@@ -365,10 +365,10 @@ def _many() -> list[Figure]:
     ]
 
 
-def _command_s(name: str, results: str) -> float:
+def _command_s(name: str, results: str, *run: str) -> float:
     started = time.perf_counter()
     subprocess.run(
-        [ROOT / ".venv" / "bin" / "bench", name, "--results", results], check=True,
+        [ROOT / ".venv" / "bin" / "bench", name, *run, "--results", results], check=True,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return time.perf_counter() - started
@@ -474,7 +474,7 @@ def main() -> None:
     """One job, in this process: prints what it did, and its peak of memory."""
     name, path = sys.argv[1:]
     detail = (PLAIN[name] if name in PLAIN else JOBS[name][0])(Path(path))
-    # A report draws in processes side by side: the largest of all is told.
+    # Of processes side by side, as those that draw a report, the largest is told.
     peak_mib = (
         max(
             resource.getrusage(who).ru_maxrss

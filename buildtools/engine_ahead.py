@@ -6,7 +6,8 @@
                                         terminal said yes; 4: they said no; 1: leave it be
     engine_ahead.py install PID         installs it; ends with the process PID, its parent
 
-It only saves time. Where there may be an engine, and where the installation fails, the command
+It only saves time, and knows commands by their first word: one that is misspelt further on has its
+engine too. Where there may be an engine, and where the installation fails, the command
 itself finds out what holds, and says so.
 """
 
@@ -24,33 +25,37 @@ if sys.version_info < (3, 11):  # noqa: UP036 - it is whatever the system has
     sys.exit(1)
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness import privileges
+from harness import cgroup, privileges
 from harness.engine import install
 from harness.errors import BenchError
 
-MEASURE = {"ab", "audit", "calibrate", "find", "sweep"}
-"""Commands that have an engine, or start one, whatever else they are told."""
-NO_ENGINE = {"--help", "--version", "--dry-run", "--engine-host"}
+MEASURE = {"ab", "audit", "find", "sweep"}
+"""Commands that have an engine, or start one, whatever else they are told, but for ``ANOTHER``."""
+ANOTHER = ("engine-host", "dry-run")
 NAMED = ("DOCKER_HOST", "DOCKER_CONTEXT", "BENCH_ENGINE_HOST")
 SETTINGS = (Path("bench.toml"), Path("pyproject.toml"))
 SOCKET = Path("/var/run/docker.sock")
+STOPPED_BY = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG = 1
 
 
 def missing(command: Sequence[str]) -> bool:
     """Whether the command takes an engine, and there is none, nor a dockerd to start."""
-    asked = {word.partition("=")[0] for word in command}
+    if not command or command[0] not in MEASURE or {"-h", "--help"} & {*command}:
+        return False
+    said = [*command, *map(read, SETTINGS)]
+    options = f"BENCH_{command[0].upper()}_"
     contexts = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111
     return (
-        bool(command)
-        and command[0] in MEASURE
-        and not asked & NO_ENGINE
+        not any(word in text for word in ANOTHER for text in said)
         and not any(os.environ.get(name) for name in NAMED)
-        and not any("engine-host" in text for text in map(read, SETTINGS))
+        and not any(name.startswith(options) for name in os.environ)
         and not SOCKET.exists()
         and not (contexts / "config.json").exists()
         and os.geteuid() == 0
         and privileges.has(privileges.SYS_ADMIN)
+        and not cgroup.read_only_mount()
+        and install.find_tool("unshare") is not None
         and install.find_tool("dockerd") is None
         and not install.obstacle()
     )
@@ -95,14 +100,18 @@ def say(text: str) -> None:
 
 def end_with(parent: int) -> None:
     """Be sent SIGTERM where the parent ends, by whatever: `./bench`, and what it becomes."""
-    signal.signal(signal.SIGTERM, interrupt)
+    # SIGINT too: what a shell starts in the background ignores it, and so would apt-get.
+    for number in STOPPED_BY:
+        signal.signal(number, interrupt)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         raise KeyboardInterrupt
 
 
 def interrupt(_number: int, _frame: object) -> NoReturn:
-    """Let apt-get come to a safe point first, as after Ctrl-C."""
+    """Let apt-get come to a safe point first; a second signal, as a group gets, is too much."""
+    for number in STOPPED_BY:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import EngineError
-from tests.worlds import WORKER, own_engine, own_lock
+from tests.worlds import WORKER, own_engine, own_lock, remove_dead
 
 if TYPE_CHECKING:
     from harness.engine.connect import Connection
@@ -96,6 +96,12 @@ def pytest_terminal_summary(
             "set DOCKER_HOST to one. BENCH_REQUIRE_ENGINE=1 makes this a failure.",
             red=True,
         )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Of workers that an interrupt has killed nothing is left either."""
+    if getattr(config.option, "numprocesses", None) and not WORKER:
+        remove_dead()
 
 
 @pytest.fixture(autouse=True)

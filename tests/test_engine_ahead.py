@@ -27,11 +27,13 @@ def ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    apt = tmp_path / "bin" / "apt-get"
-    apt.parent.mkdir()
-    apt.write_text("#!/bin/sh\n")
-    apt.chmod(0o755)
-    monkeypatch.setenv("PATH", str(apt.parent))
+    (tmp_path / "bin").mkdir()
+    for name in ("apt-get", "unshare"):
+        program = tmp_path / "bin" / name
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(module.cgroup, "read_only_mount", lambda: "")
     monkeypatch.setenv("BENCH_INSTALL_ENGINE", "auto")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(module.privileges, "has", lambda _: True)
@@ -47,7 +49,8 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     "command",
     [[], ["--help"], ["show"], ["sweep", "--help"], ["sweep", "cpu", "--dry-run"],
-     ["sweep", "cpu", "--engine-host=ssh://h"], ["ab", "--engine-host", "ssh://h"]],
+     ["sweep", "cpu", "--engine-host=ssh://h"], ["ab", "--a", "--engine-host ssh://h"],
+     ["sweep", "-h"], ["calibrate", "--from-history"]],
 )  # fmt: skip
 def test_a_command_that_starts_no_engine_installs_none(
     ahead: ModuleType, command: Sequence[str]
@@ -76,6 +79,14 @@ def test_where_there_may_be_an_engine_the_command_itself_decides(
     with monkeypatch.context() as settings:
         settings.chdir(tmp_path)
         (tmp_path / "bench.toml").write_text('[sweep]\nengine-host = "ssh://h"\n')
+        assert not ahead.missing(["sweep"])
+        (tmp_path / "bench.toml").write_text("[sweep]\ndry-run = true\n")
+        assert not ahead.missing(["sweep"])
+    with monkeypatch.context() as variable:
+        variable.setenv("BENCH_SWEEP_DRY_RUN", "1")
+        assert not ahead.missing(["sweep"])
+    with monkeypatch.context() as fixed:
+        fixed.setattr(ahead.cgroup, "read_only_mount", lambda: "/sys/fs/cgroup")
         assert not ahead.missing(["sweep"])
     with monkeypatch.context() as rootless:
         rootless.setattr("os.geteuid", lambda: 1000)

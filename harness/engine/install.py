@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,7 @@ exit 101
 """
 _UPDATE_TIMEOUT_S = 600
 _INSTALL_TIMEOUT_S = 1800
+_OTHERS_TIMEOUT_S, _POLL_S = 300, 0.1
 
 
 class Policy(StrEnum):
@@ -139,9 +141,24 @@ def _lock(root: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _wait_for_others(say: Callable[[str], None], root: Path) -> None:
-    # Where the folder cannot be opened, nobody installs into it.
-    with contextlib.suppress(OSError), _lock(root, say):
-        pass
+    try:
+        lock = os.open((root / _POLICY).parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # then nobody installs into it
+        return
+    try:
+        # Not without end: anybody may hold it.
+        until, told = time.monotonic() + _OTHERS_TIMEOUT_S, False
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not told:
+                    say(f"Waiting for {PACKAGE}, which another process is installing.")
+                told = True
+                time.sleep(_POLL_S)
+    finally:
+        os.close(lock)
 
 
 def _install(say: Callable[[str], None], root: Path) -> None:

@@ -61,6 +61,7 @@ _log = logging.getLogger(__name__)
 DEADLINE_MARGIN_S = 15.0
 ENGINE_BACK_S = 60.0
 """A service manager starts a Docker that ended anew within seconds, many containers take longer."""
+OTHERS_END_NS = 20_000_000
 END_SEEN_S = 0.004
 """So soon the end of a load is seen that ends by itself: what comes after it is in its window."""
 EVENT_LATE_NS = 200_000_000
@@ -409,6 +410,10 @@ class _Trial:
             if self._ends_by_itself:
                 for talk in self._talks:
                     talk.await_end()
+            elif len(self._talks) > 1:
+                # Each load sees its own window out, which begins when "go" has come through: until
+                # the last one's has ended the others must go on beside it.
+                where.clock.sleep_ns(OTHERS_END_NS)
             # Before "stop": with the workload its cgroup goes, and every counter in it.
             self._replace_containers(
                 memory_last=observer.memory(),

@@ -293,7 +293,7 @@ def test_go_and_stop_may_come_at_once(probe: Path) -> None:
 def test_a_stop_that_overtakes_the_window_s_end_waits_for_it(probe: Path) -> None:
     # Whoever measures has a window that ends a little before ours, as "go" takes its time.
     with spinning(probe, 2) as spinner:
-        spinner.tell(f"go 0 {80 * MS}\nstop")
+        spinner.tell(f"go 0 {15 * MS}\nstop")
         report = spinner.hear()
     assert report["complete"] is True
     assert all(thread["t_end_ns"] >= report["t_end_ns"] for thread in report["threads"])

@@ -324,7 +324,8 @@ static void go_on(void)
     for (;;) {
         ask_what_is_due();
         uint64_t now = clock_ns(CLOCK_MONOTONIC);
-        if (until_ns != FOREVER && (now >= until_ns || !window_is_open()))
+        if (until_ns != FOREVER &&
+            (now >= until_ns || (now >= load.stop_ns && !window_is_open())))
             return;
         /* What is due and finds no connection waits for an answer, or for a new connection. */
         uint64_t look_ns = now + 10 * NS_PER_S / 1000;

@@ -215,7 +215,7 @@ bool read_stop(int other)
     return heard != ANOTHER;
 }
 
-static const uint64_t go_takes_ns = 100 * NS_PER_MS; /* on a host that is no worse than busy */
+static const uint64_t go_takes_ns = 20 * NS_PER_MS; /* on a host that is no worse than busy */
 
 uint64_t stop_at(uint64_t end_ns, uint64_t after_ns)
 {

@@ -10,9 +10,6 @@ enum {
     MAX_LISTED_A_THREAD = 1024
 };
 
-/* Until then the containers beside us have come to the end of their windows as well. */
-static const uint64_t others_end_ns = 5 * NS_PER_MS;
-
 struct gap {
     uint64_t start_ns; /* since the window's */
     uint64_t length_ns;
@@ -195,7 +192,7 @@ int spin(int count, char **arguments)
     window.end_ns = window.start_ns + duration_ns;
     release_threads();
 
-    await_stop(window.end_ns, others_end_ns);
+    await_stop(window.end_ns, 0);
     stop_threads();
     report_spin(threads);
     return 0;
