@@ -24,9 +24,9 @@ check: lint ## lint, types and the fast tests: a minute and a half, no engine
 	$(PYTHON_ENV) -m pytest -q -m "not engine and not slow"
 
 # What measures has the host to itself; the rest shares its CPUs: first what is without containers,
-# then what mostly waits for them, each of its workers with an engine of its own. What failed is run once more, last
-# and alone: of 800 tests that measure, a host that stalls for a second fails one. Both are shown,
-# and who fails twice has failed (docs/decisions/050).
+# then what mostly waits for them, each of its workers with an engine of its own. What failed is run
+# once more, last and alone: of 800 tests that measure, a host that stalls for a second fails one.
+# Both are shown, and who fails twice has failed (docs/decisions/050).
 AGAIN = { [ $$? -eq 1 ] && echo "=== what failed, once more ===" && \
 	$(PYTHON_ENV) -m pytest --last-failed --last-failed-no-failures=none; }
 

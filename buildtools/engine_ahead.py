@@ -25,7 +25,6 @@ if sys.version_info < (3, 11):  # noqa: UP036 - it is whatever the system has
     sys.exit(1)
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness import cgroup, privileges
 from harness.engine import install
 from harness.errors import BenchError
 
@@ -52,12 +51,8 @@ def missing(command: Sequence[str]) -> bool:
         and not any(name.startswith(options) for name in os.environ)
         and not SOCKET.exists()
         and not (contexts / "config.json").exists()
-        and os.geteuid() == 0
-        and privileges.has(privileges.SYS_ADMIN)
-        and not cgroup.read_only_mount()
-        and install.find_tool("unshare") is not None
         and install.find_tool("dockerd") is None
-        and not install.obstacle()
+        and not (install.unfit() or install.obstacle())
     )
 
 

@@ -29,13 +29,14 @@ MATPLOTLIB = Path(__file__).parents[1] / ".cache" / "matplotlib"
 KEPT = {"BENCH_ENGINE_DIR", "BENCH_INSTALL_ENGINE", "BENCH_REQUIRE_ENGINE"}
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """What a script starts in the background ignores Ctrl-C, and its children inherit that."""
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)
     ):  # fmt: skip
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+    _remove_dead_workers(config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -100,6 +101,10 @@ def pytest_terminal_summary(
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Of workers that an interrupt has killed nothing is left either."""
+    _remove_dead_workers(config)
+
+
+def _remove_dead_workers(config: pytest.Config) -> None:
     if getattr(config.option, "numprocesses", None) and not WORKER:
         remove_dead()
 

@@ -33,10 +33,10 @@ def ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(module.cgroup, "read_only_mount", lambda: "")
+    monkeypatch.setattr(module.install.cgroup, "read_only_mount", lambda: "")
     monkeypatch.setenv("BENCH_INSTALL_ENGINE", "auto")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(module.privileges, "has", lambda _: True)
+    monkeypatch.setattr(module.install.privileges, "has", lambda _: True)
     monkeypatch.setattr(module, "SOCKET", tmp_path / "docker.sock")
     return module
 
@@ -86,7 +86,7 @@ def test_where_there_may_be_an_engine_the_command_itself_decides(
         variable.setenv("BENCH_SWEEP_DRY_RUN", "1")
         assert not ahead.missing(["sweep"])
     with monkeypatch.context() as fixed:
-        fixed.setattr(ahead.cgroup, "read_only_mount", lambda: "/sys/fs/cgroup")
+        fixed.setattr(ahead.install.cgroup, "read_only_mount", lambda: "/sys/fs/cgroup")
         assert not ahead.missing(["sweep"])
     with monkeypatch.context() as rootless:
         rootless.setattr("os.geteuid", lambda: 1000)

@@ -42,7 +42,6 @@ def own_engine(start: Callable[[], object]) -> Iterator[None]:
     """A private engine in a new folder, named to every command; nothing of it is left."""
     from harness.engine import daemon  # noqa: PLC0415 - sessions without engines load no docker
 
-    remove_dead()
     # A short path: pytest's own are too long for the engine's sockets.
     made = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir="/tmp"))
     os.environ["BENCH_ENGINE_DIR"] = str(made / "e")
@@ -55,14 +54,17 @@ def own_engine(start: Callable[[], object]) -> Iterator[None]:
 
 
 def remove_dead() -> None:
-    """What workers left that were killed: an engine outlives whoever started it."""
+    """What workers left that were killed: an engine outlives whoever started it.
+
+    Not by a worker: two would remove the same.
+    """
     for made in Path("/tmp").glob(f"{_FOLDER}*"):
         if not psutil.pid_exists(int(made.name.split("-")[2])):
             _remove(made)
 
 
 def _remove(made: Path) -> None:
-    from harness.engine import daemon  # noqa: PLC0415
+    from harness.engine import daemon  # noqa: PLC0415 - as above
 
     os.environ["BENCH_ENGINE_DIR"] = str(made / "e")
     try:

@@ -121,7 +121,7 @@ def private_engine_obstacle() -> str:
 
     It tells why the default socket does not answer too: that is where most remedies are.
     """
-    obstacle = daemon.obstacle() or install.obstacle()
+    obstacle = install.unfit() or install.obstacle()
     return f"{obstacle} ({silence()})" if obstacle else ""
 
 

@@ -19,7 +19,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from pathlib import Path
 
 import psutil
 
-from harness import cgroup, privileges
 from harness.engine.client import NoAnswerError, engine_version, open_client
 from harness.engine.install import find_tool
 from harness.engine.trusted import make_private, require
@@ -129,21 +127,6 @@ def require_own() -> None:
     """UsageError where what stands at the engine's address may be another's than root's or ours."""
     require(_named())
     require(_files().socket)
-
-
-def obstacle() -> str:
-    """Why no dockerd can be run here, or empty where one can, once it is installed."""
-    if sys.platform != "linux":
-        return "containers need Linux"
-    if os.geteuid() != 0:
-        return "a private one takes root"
-    if not privileges.has(privileges.SYS_ADMIN):
-        return "this root may not mount (no CAP_SYS_ADMIN), as in a container without privileges"
-    if fixed := cgroup.read_only_mount():
-        return f"{fixed} is mounted read-only, as in a container: no limit can be set"
-    if find_tool("unshare") is None:
-        return "the command unshare (util-linux) is not on PATH"
-    return ""
 
 
 def start(

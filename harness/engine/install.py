@@ -11,12 +11,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from harness import cgroup, privileges
 from harness.errors import EngineError, UsageError
 
 PACKAGE = "docker.io"
@@ -49,6 +51,21 @@ def find_tool(name: str) -> str | None:
     It is not there for root where ``su`` was called without ``-``.
     """
     return shutil.which(name, path=_search_path())
+
+
+def unfit() -> str:
+    """Why no private dockerd can be run here, or empty where one can, once it is installed."""
+    if sys.platform != "linux":
+        return "containers need Linux"
+    if os.geteuid() != 0:
+        return "a private one takes root"
+    if not privileges.has(privileges.SYS_ADMIN):
+        return "this root may not mount (no CAP_SYS_ADMIN), as in a container without privileges"
+    if fixed := cgroup.read_only_mount():
+        return f"{fixed} is mounted read-only, as in a container: no limit can be set"
+    if find_tool("unshare") is None:
+        return "the command unshare (util-linux) is not on PATH"
+    return ""
 
 
 def obstacle() -> str:
@@ -124,25 +141,9 @@ def _search_path() -> str:
     return os.pathsep.join([*folders, *(sbin for sbin in beside if sbin not in folders)])
 
 
-@contextlib.contextmanager
-def _lock(root: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """One process installs at a time; the next is told what it waits for."""
-    # It is on a folder that every Debian has: nothing is left behind.
-    lock = os.open((root / _POLICY).parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"Waiting for {PACKAGE}, which another process is installing.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
 def _wait_for_others(say: Callable[[str], None], root: Path) -> None:
     try:
-        lock = os.open((root / _POLICY).parent, os.O_RDONLY | os.O_DIRECTORY)
+        lock = _open_lock(root)
     except OSError:  # then nobody installs into it
         return
     try:
@@ -161,26 +162,34 @@ def _wait_for_others(say: Callable[[str], None], root: Path) -> None:
         os.close(lock)
 
 
+def _open_lock(root: Path) -> int:
+    # It is on a folder that every Debian has: nothing is left behind.
+    return os.open((root / _POLICY).parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
 def _install(say: Callable[[str], None], root: Path) -> None:
+    lock = _open_lock(root)
     try:
-        with _lock(root, say):
-            if find_tool("dockerd") is not None:  # another process was quicker
-                return
-            say(f"dockerd is not installed: installing the package {PACKAGE} with apt-get.")
-            try:
-                _apt(["update"], _UPDATE_TIMEOUT_S)
-            except EngineError as error:  # one source of many may be down
-                say(f"{error.message} Going on with the package lists that are there.")
-            with _services_kept_off(root):
-                # --no-remove: docker.io would else drive out a containerd.io that others need.
-                _apt(["install", "--yes", "--no-remove", "--no-install-recommends", PACKAGE],
-                     _INSTALL_TIMEOUT_S)  # fmt: skip
-            say(f"Installed {PACKAGE}; its own service stays off.")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if find_tool("dockerd") is not None:  # another process was quicker
+            return
+        say(f"dockerd is not installed: installing the package {PACKAGE} with apt-get.")
+        try:
+            _apt(["update"], _UPDATE_TIMEOUT_S)
+        except EngineError as error:  # one source of many may be down
+            say(f"{error.message} Going on with the package lists that are there.")
+        with _services_kept_off(root):
+            # --no-remove: docker.io would else drive out a containerd.io that others need.
+            _apt(["install", "--yes", "--no-remove", "--no-install-recommends", PACKAGE],
+                 _INSTALL_TIMEOUT_S)  # fmt: skip
+        say(f"Installed {PACKAGE}; its own service stays off.")
     except OSError as error:
         raise EngineError(
             f"{PACKAGE} cannot be installed: {error.filename}: {error.strerror}.",
             "Install Docker yourself, or name an engine with --engine-host.",
         ) from error
+    finally:
+        os.close(lock)
 
 
 def _apt(arguments: Sequence[str], timeout_s: float) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine import daemon, install
+from harness.engine import install
 from harness.engine.connect import (
     private_engine_obstacle,
 )
@@ -172,7 +172,7 @@ def test_no_dockerd_and_no_way_to_one(
     assert "apt-get" in install.obstacle()
     with pytest.raises(EngineError, match="no apt-get to install it"):
         install.have_dockerd(pytest.fail, None)
-    assert (daemon.obstacle() or install.obstacle()) in private_engine_obstacle()
+    assert (install.unfit() or install.obstacle()) in private_engine_obstacle()
     program("dockerd", "#!/bin/sh\n")
     assert install.obstacle() == ""
 

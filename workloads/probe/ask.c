@@ -28,7 +28,7 @@ enum {
     ANSWER_MS = 1000,        /* that one such look may take */
     MOST_EVENTS = 64
 };
-#define DRAIN_NS (2 * NS_PER_S) /* what is under way at the end may take so long */
+#define ANSWERS_NS (2 * NS_PER_S) /* what is under way at the end may take so long */
 
 enum protocol { HTTP, REDIS };
 static const char *const protocol_names[] = {"http", "redis", NULL};
@@ -338,7 +338,7 @@ static void go_on(void)
             if (one == &input) {
                 read_stop(-1);
                 load.stop_ns = stop_at(load.end_ns, 0);
-                until_ns = load.stop_ns + DRAIN_NS;
+                until_ns = load.stop_ns + ANSWERS_NS;
                 epoll_ctl(load.epoll, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
             } else if (one == &timer) {
                 uint64_t times;

@@ -27,9 +27,6 @@ struct worker {
 
 static struct worker *workers;
 
-/* What is due near the window's end is as likely to be finished as what was due before. */
-static const uint64_t drain_ns = 20 * NS_PER_MS;
-
 enum arrivals { FIXED, POISSON };
 static const char *const arrivals_names[] = {"fixed", "poisson", NULL};
 
@@ -291,7 +288,7 @@ int burst(int count, char **arguments)
     load.end_ns = load.start_ns + duration_ns;
     release_threads();
 
-    uint64_t stop_ns = await_stop(load.end_ns, drain_ns);
+    uint64_t stop_ns = await_stop(load.end_ns, DRAIN_NS);
     stop_threads();
     report_burst(threads, stop_ns);
     return 0;

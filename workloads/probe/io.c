@@ -43,9 +43,6 @@ struct issuer {
 
 static struct issuer *issuers;
 
-/* What is due near the window's end is as likely to be done as what was due before. */
-static const uint64_t drain_ns = 20 * NS_PER_MS;
-
 /* Written before the threads are released and only read after. */
 static struct {
     OWN_LINES uint64_t go_ns, start_ns, end_ns;
@@ -442,7 +439,7 @@ int io(int count, char **arguments)
     load.end_ns = load.start_ns + duration_ns;
     release_threads();
 
-    uint64_t stop_ns = await_stop(load.end_ns, drain_ns);
+    uint64_t stop_ns = await_stop(load.end_ns, DRAIN_NS);
     stop_threads();
     if (folder[0] != '\0')
         rmdir(folder);

@@ -96,6 +96,9 @@ bool read_stop(int other);
  * it at once. */
 uint64_t stop_at(uint64_t end_ns, uint64_t after_ns);
 
+/* The after_ns of what becomes due in a window: near its end it is as likely to be done as before. */
+#define DRAIN_NS (20 * NS_PER_MS)
+
 /* Waits for "stop", and then until what stop_at says. */
 uint64_t await_stop(uint64_t end_ns, uint64_t after_ns);
 
